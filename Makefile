@@ -1,0 +1,82 @@
+# One file for the whole way of working; `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MODEL ?=
+LANGUAGE ?=
+# The demo's question and seed are chosen so that the draft has a flaw for the challenger to find.
+ifndef PROMPT
+PROMPT := Write a Python function average(numbers) that returns the mean of a list of numbers.
+SEED ?= 2
+endif
+# In the environment, not in the command line: a question may hold any quotes.
+export PROMPT
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
+
+.PHONY: help setup setup-dev weights demo test check wheels serve docs lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)' >&2; exit 4; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: $(VENV)/pyvenv.cfg requirements/run.lock pyproject.toml
+	$(BIN)/python -m pip install -qq --require-hashes --only-binary=:all: -r requirements/run.lock
+	$(BIN)/python -m pip install -qq --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.lock
+	$(BIN)/python -m pip install -qq --require-hashes --only-binary=:all: -r requirements/dev.lock
+	@touch $@
+
+setup: $(VENV)/run.stamp  ## make .venv with all that running needs
+setup-dev: $(VENV)/dev.stamp  ## the same, with all that testing needs
+
+weights: setup  ## fetch the models of demo and tests, once (the only step with network after set-up)
+	@$(BIN)/agent-lab models pull $(or $(MODEL),qwen2.5-coder-1.5b) smollm2-135m
+
+demo: weights  ## watch three roles debate on a real local model (MODEL=KEY, PROMPT="…", LANGUAGE=es)
+	@printf '%s\n' "$$PROMPT" >&2
+	@$(BIN)/agent-lab run challenge "$$PROMPT" --stream --model $(or $(MODEL),qwen2.5-coder-1.5b) \
+		$(if $(SEED),--seed $(SEED)) $(if $(LANGUAGE),--lang $(LANGUAGE))
+
+test: setup-dev weights  ## run the tests, offline
+	$(BIN)/python -m pytest
+
+check: setup-dev  ## lint, types, layers, and that the pins resolve for newer Pythons
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+	$(BIN)/python scripts/generate_docs.py --check
+	@$(MAKE) --no-print-directory wheels
+
+wheels: setup-dev
+	@for version in 3.12 3.13; do \
+		echo "pins resolve as wheels for Python $$version"; \
+		$(BIN)/python -m pip install -qq --dry-run --ignore-installed --only-binary=:all: \
+			--python-version $$version --require-hashes -r requirements/dev.lock; \
+	done
+
+serve: setup  ## start the server
+	$(BIN)/agent-lab serve
+
+docs: setup  ## write the generated pages of docs/
+	$(BIN)/python scripts/generate_docs.py
+
+lock: setup-dev  ## renew requirements/*.lock from pyproject.toml
+	$(LOCK) --extra all pyproject.toml requirements/build.in -o requirements/run.lock
+	$(LOCK) --extra dev pyproject.toml requirements/build.in -o requirements/dev.lock
+
+clean:  ## remove what was built
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,73 @@
+"""`agent-lab ask`: one question to one model, without a flow."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent_lab.cli import options
+from agent_lab.cli.inputs import read_prompt
+from agent_lab.cli.live_view import safe
+from agent_lab.cli.outputs import Output
+from agent_lab.cli.session import open_settings, say_fallback, with_lab
+
+if TYPE_CHECKING:
+    from agent_lab.contracts import GenerationRequest, GenerationResult
+    from agent_lab.lab import Lab
+
+
+def ask(
+    prompt: Annotated[str, typer.Argument(help="The question; - reads standard input.")],
+    *,
+    model: options.Model = None,
+    strategy: options.Strategy = None,
+    max_tokens: options.MaxTokens = None,
+    temperature: options.Temperature = None,
+    seed: options.Seed = None,
+    system: Annotated[str | None, typer.Option(help="The system prompt.")] = None,
+    as_json: options.AsJson = False,
+    output: options.OutputFile = None,
+) -> None:
+    """Ask one model directly. The answer goes to stdout, as it is written."""
+    from agent_lab.contracts import GenerationRequest
+
+    request = GenerationRequest.parse(
+        {
+            "prompt": read_prompt(prompt),
+            "model_key": model,
+            "strategy": strategy,
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "seed": seed,
+            "context": {"system": system},
+        }
+    )
+    result = Output(output, as_json=as_json)
+    result.check()
+    stream = sys.stdout.isatty() and not as_json and output is None
+    answer = _ask(request, stream=stream)
+    if stream:
+        typer.echo()
+    if sys.stderr.isatty():
+        typer.secho(_took(answer), err=True, dim=True)
+    result.write(answer.text, answer, already_seen=stream)
+
+
+def _ask(request: "GenerationRequest", *, stream: bool) -> "GenerationResult":
+    async def work(lab: "Lab") -> "GenerationResult":
+        resolved = lab.gateway.resolve_model(request.model_key)
+        say_fallback(resolved.fallback_from, resolved.entry.key)
+        if not stream:
+            return await lab.gateway.generate(request)
+        return await lab.gateway.generate(
+            request, lambda delta: typer.echo(safe(delta.text), nl=False)
+        )
+
+    return with_lab(open_settings(), work)
+
+
+def _took(answer: "GenerationResult") -> str:
+    return (
+        f"{answer.model_resolved} · {answer.timings.total:.1f} s · "
+        f"{answer.usage.prompt_tokens} tokens read, {answer.tokens_generated} written"
+    )

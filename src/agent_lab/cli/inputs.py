@@ -1,0 +1,60 @@
+"""Reads what a command is given: prompts, attachments, models by role."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent_lab.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from agent_lab.contracts import Attachment
+
+STANDARD_INPUT = "-"
+
+
+def read_prompt(prompt: str) -> str:
+    """Return the prompt, or standard input for `-`."""
+    return sys.stdin.read() if prompt == STANDARD_INPUT else prompt
+
+
+def read_attachments(paths: Sequence[Path]) -> tuple["Attachment", ...]:
+    """Read documents as text.
+
+    Raises:
+        InvalidRequestError: One cannot be read, or is no text.
+    """
+    from agent_lab.contracts import Attachment
+
+    return tuple(Attachment(name=path.name, text=_read_text(path)) for path in paths)
+
+
+def models_by_role(choices: Sequence[str], flow: str) -> dict[str, str]:
+    """Read `role=model` choices.
+
+    Raises:
+        InvalidRequestError: One has another form.
+    """
+    models = {}
+    for choice in choices:
+        role, sign, key = choice.partition("=")
+        if not (role and sign and key):
+            raise InvalidRequestError(
+                f"`--role {choice}` is not of the form `ROLE=MODEL`.",
+                hint=f"agent-lab run {flow} … --role creator=qwen2.5-coder-0.5b",
+            )
+        models[role] = key
+    return models
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8 text"
+    raise InvalidRequestError(
+        f"The attachment `{path}` cannot be read: {reason}.",
+        hint="attach text files only, such as: --attach notes.md",
+    )

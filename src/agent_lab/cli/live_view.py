@@ -1,0 +1,122 @@
+"""Shows a run on the terminal while it happens: every turn as it is written, and what it took."""
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent_lab.contracts import RunRecord, Turn
+    from agent_lab.runs.events import RunEvent
+
+COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
+# Everything that could move the cursor or start an escape sequence: model output is not trusted.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class LiveView:
+    """Listens to one run.
+
+    Args:
+        verbose: Also show the prompts.
+    """
+
+    def __init__(self, *, verbose: bool) -> None:
+        from rich.console import Console
+
+        self._console: Console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+        self._verbose = verbose
+        self._waiting = self._console.status("")
+        self._roles: list[str] = []
+        self._turns = 0
+        self._streamed = ""
+
+    def __call__(self, event: "RunEvent") -> None:
+        """Show one event."""
+        show = {
+            "RUN_STARTED": self._run_started,
+            "TEXT_MESSAGE_START": self._turn_started,
+            "TEXT_MESSAGE_CONTENT": self._delta,
+            "TEXT_MESSAGE_END": self._turn_ended,
+            "RUN_ERROR": self._stopped,
+        }.get(event.type)
+        if show is not None:
+            show(event)
+
+    def has_shown(self, text: str) -> bool:
+        """Whether a text is what the last turn ended with on the screen."""
+        return self._streamed.strip() == text.strip()
+
+    def summary(self, record: "RunRecord", saved: str) -> None:
+        """Show what the whole run took, and where it is saved."""
+        self._console.print(record.summary, style="bold")
+        self._console.print(f"Saved: {saved}", style="dim")
+
+    def _run_started(self, event: "RunEvent") -> None:
+        run = event.payload["run"]
+        self._roles = [member["role"] for member in event.payload["cast"]]
+        self._console.print(f"{run['flow']} · seed {run['seed']} · {run['lang']}", style="dim")
+
+    def _turn_started(self, event: "RunEvent") -> None:
+        role, messages = event.payload["name"], event.payload["metadata"]["messages"]
+        self._turns += 1
+        self._streamed = ""
+        self._console.print(f"\n━━ {self._turns} · {role}", style=f"bold {self._colour(role)}")
+        if self._verbose:
+            for message in messages:
+                self._console.print(f"[{message['role']}]", style="dim italic")
+                self._console.print(safe(message["content"]), style="dim")
+            self._console.print("[answer]", style="dim italic")
+        if self._console.is_terminal:
+            self._waiting.update(f"{role} is thinking …")
+            self._waiting.start()
+
+    def _delta(self, event: "RunEvent") -> None:
+        self._waiting.stop()
+        text = safe(event.payload["delta"])
+        if event.payload["reasoning"]:
+            self._console.print(text, end="", style="dim italic")
+            return
+        self._streamed += text
+        self._console.print(text, end="")
+
+    def _turn_ended(self, event: "RunEvent") -> None:
+        from agent_lab.contracts import Turn
+
+        self._waiting.stop()
+        turn = Turn.model_validate(event.payload["turn"])
+        if turn.error is not None:
+            self._console.print(f"\n✗ {safe(turn.error.message)}", style="red")
+            return
+        self._console.print("\n" + took(turn), style="dim")
+        if turn.finish_reason == "length":
+            self._console.print("Cut at its token limit; --max-tokens raises it.", style="yellow")
+
+    def _stopped(self, event: "RunEvent") -> None:
+        self._waiting.stop()
+
+    def _colour(self, role: str) -> str:
+        place = self._roles.index(role) if role in self._roles else 0
+        return COLOURS[place % len(COLOURS)]
+
+
+def took(turn: "Turn") -> str:
+    """One line: who answered, how long it was, and where the time went."""
+    timings = turn.timings
+    steps = [
+        ("waited", timings.queue),
+        ("load", timings.load_time),
+        ("read prompt", timings.prefill),
+        ("write", timings.decode),
+    ]
+    parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in steps if seconds)
+    reused = f", {turn.cached_tokens} of them already computed" if turn.cached_tokens else ""
+    return (
+        f"{turn.model_resolved} · {turn.seconds:.1f} s"
+        + (f" ({parts})" if parts else "")
+        + f" · {turn.prompt_tokens} tokens read{reused}, {turn.completion_tokens} written"
+        + (" · model was loaded" if turn.model_warm else "")
+    )
+
+
+def safe(text: str) -> str:
+    """Take out of a text what could drive the terminal."""
+    return _CONTROL.sub("", text)

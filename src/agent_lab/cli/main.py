@@ -1,0 +1,62 @@
+"""The command `agent-lab`: its groups of commands, and how errors end it."""
+
+import re
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from agent_lab.cli import ask, flows, models, run
+from agent_lab.cli.outputs import fail, say
+from agent_lab.errors import AgentLabError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="agent-lab",
+    help="Language models deliberate on a question; you see the debate and what it took.",
+    epilog='Try: agent-lab run challenge "Write a function that …"',
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("ask")(ask.ask)
+app.add_typer(flows.app, name="flows")
+app.add_typer(models.app, name="models")
+
+
+@app.callback()
+def _root() -> None:
+    """Language models deliberate on a question; you see the debate and what it took."""
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(execute(sys.argv[1:]))
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command.
+
+    Returns:
+        The exit code: 0 done, 1 the run failed, 2 wrong usage or unknown name, 3 validation
+        failed, 4 configuration, 5 provider unavailable, 130 interrupted.
+    """
+    try:
+        return app(list(arguments) or ["--help"], prog_name="agent-lab", standalone_mode=False) or 0
+    except AgentLabError as error:
+        return fail(error)
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "agent-lab"
+        message = re.sub(r"'([^']*)'", r"`\1`", error.format_message())
+        say(f"{message.rstrip('.')}. Try: {command} --help")
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        say("Interrupted.")
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Options that several commands take, in the same words."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="The model, where a role has none of its own."),
+]
+Strategy = Annotated[
+    str | None, typer.Option(metavar="NAME", help="How models are sampled and bounded.")
+]
+MaxTokens = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Longest answer of a turn, in tokens.")
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(metavar="T", min=0, max=2, help="0 (the likeliest words) to 2, for every turn."),
+]
+Seed = Annotated[int | None, typer.Option(metavar="N", min=0, help="Of the sampling.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write the whole record as JSON.")]
+OutputFile = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to stdout."),
+]

@@ -1,0 +1,66 @@
+"""Where the result of a command goes: stdout or a file, as text or as JSON; and one-line news."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from agent_lab.errors import AgentLabError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from agent_lab.contracts import ErrorInfo
+
+_HINT = "agent-lab … -o FILE in a folder that you can write"
+
+
+def say(line: str) -> None:
+    """Write one line to stderr."""
+    typer.echo(f"agent-lab: {' '.join(line.split())}", err=True)
+
+
+def fail(error: "AgentLabError | ErrorInfo") -> int:
+    """Say in one line what is wrong and what to do about it; return the exit code."""
+    say(f"{error.message} Try: {error.hint}" if error.hint else error.message)
+    return error.exit_code
+
+
+class Output:
+    """The result of one command.
+
+    Args:
+        file: None: stdout.
+        as_json: Write the whole result, not only its text.
+    """
+
+    def __init__(self, file: Path | None, *, as_json: bool) -> None:
+        self._file = file
+        self._as_json = as_json
+
+    def check(self) -> None:
+        """Find out before anything is paid for whether the result can be written.
+
+        Raises:
+            StorageError: It cannot.
+        """
+        if self._file is not None:
+            from agent_lab.runs.files import check_writable
+
+            check_writable(self._file.parent, _HINT)
+
+    def write(self, text: str, result: "BaseModel", *, already_seen: bool = False) -> None:
+        """Write the result.
+
+        Args:
+            text: The answer.
+            result: What `--json` shows.
+            already_seen: The text stands on the terminal already.
+        """
+        content = result.model_dump_json(indent=2) if self._as_json else text
+        if self._file is not None:
+            from agent_lab.runs.files import write_atomically
+
+            write_atomically(self._file, content.rstrip() + "\n", _HINT)
+        elif self._as_json or not already_seen:
+            typer.echo(content)

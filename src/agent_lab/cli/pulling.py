@@ -1,0 +1,92 @@
+"""Pulls weights and shows how far it is."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from agent_lab.cli.outputs import say
+
+if TYPE_CHECKING:
+    from agent_lab.config import Settings
+    from agent_lab.contracts import PullProgress
+    from agent_lab.providers.provider_gateway import ProviderGateway
+    from agent_lab.providers.registries.model_registry import ModelEntry
+
+
+class PullView:
+    """A progress bar on a terminal; elsewhere one line for each source.
+
+    Args:
+        entry: The model that is pulled.
+    """
+
+    def __init__(self, entry: "ModelEntry") -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        self._key = entry.key
+        self._source = ""
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task(entry.key, total=entry.bytes or None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, progress: "PullProgress") -> None:
+        """Show one step."""
+        if progress.source != self._source:
+            self._source = progress.source
+            if progress.source:
+                say(f"`{self._key}` from {progress.source}")
+        self._bar.update(
+            self._task,
+            completed=progress.done,
+            description=f"{self._key} ({progress.phase})",
+        )
+
+
+def pull_models(settings: "Settings", keys: Sequence[str], *, force: bool = False) -> None:
+    """Fetch the weights of some models, one after the other, showing how far each is."""
+    from agent_lab.providers.provider_gateway import ProviderGateway
+
+    gateway = ProviderGateway.from_settings(settings)
+    for entry in [gateway.models.get(key) for key in keys]:
+        asyncio.run(_pull(gateway, entry, force=force))
+
+
+async def _pull(gateway: "ProviderGateway", entry: "ModelEntry", *, force: bool) -> None:
+    if force:
+        gateway.weights.remove(entry)
+    if gateway.weights.present(entry):
+        await asyncio.to_thread(gateway.weights.verified_path, entry)
+        say(f"`{entry.key}` is here already: `{gateway.weights.path(entry)}`.")
+        return
+    with PullView(entry) as view:
+        path = await gateway.weights.pull(entry, view)
+    say(f"`{entry.key}` is in `{path}`. Licence: {entry.licence or 'unknown'}.")

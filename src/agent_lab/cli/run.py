@@ -1,0 +1,132 @@
+"""`agent-lab run`: a flow on a question, watched turn by turn."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from agent_lab.cli import options
+from agent_lab.cli.inputs import models_by_role, read_attachments, read_prompt
+from agent_lab.cli.live_view import LiveView
+from agent_lab.cli.outputs import Output, fail, say
+from agent_lab.cli.session import open_settings, say_fallback, with_lab
+
+if TYPE_CHECKING:
+    from agent_lab.contracts import RunRecord, RunRequest
+    from agent_lab.lab import Lab
+    from agent_lab.runs.events import RunEvent
+
+INTERRUPTED = 130
+
+
+def run(
+    flow: Annotated[str, typer.Argument(help="A flow: agent-lab flows list")],
+    prompt: Annotated[str, typer.Argument(help="The question; - reads standard input.")],
+    *,
+    attach: Annotated[
+        list[Path] | None,
+        typer.Option(help="A text file that every role sees beside the question; repeatable."),
+    ] = None,
+    model: options.Model = None,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=MODEL", help="The model of one role; repeatable."),
+    ] = None,
+    strategy: options.Strategy = None,
+    max_tokens: options.MaxTokens = None,
+    temperature: options.Temperature = None,
+    seed: options.Seed = None,
+    lang: Annotated[
+        Literal["en", "es"] | None,
+        typer.Option(help="Language of the prompts; else that of the question."),
+    ] = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option(help="Show the turns on stderr as they come; else only on a terminal."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the prompts.")] = False,
+    as_json: options.AsJson = False,
+    output: options.OutputFile = None,
+) -> None:
+    """Run a flow on a question. The answer goes to stdout, the debate to stderr."""
+    from agent_lab.contracts import RunRequest
+
+    request = RunRequest.parse(
+        {
+            "flow": flow,
+            "input": read_prompt(prompt),
+            "attachments": read_attachments(attach or ()),
+            "model": model,
+            "models": models_by_role(role or (), flow),
+            "strategy": strategy,
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "seed": seed,
+            "lang": lang,
+        }
+    )
+    result = Output(output, as_json=as_json)
+    result.check()
+    shown = sys.stderr.isatty() or verbose if stream is None else stream
+    watch = Watch(LiveView(verbose=verbose) if shown else None)
+    record = _run(request, watch)
+    for reason in record.degraded:
+        say(f"Degraded: {reason}")
+    if record.error is not None:
+        raise typer.Exit(fail(record.error))
+    seen = watch.view is not None and sys.stdout.isatty() and watch.view.has_shown(record.output)
+    result.write(record.output, record, already_seen=seen)
+
+
+class Watch:
+    """Listens to a run for the command line.
+
+    Args:
+        view: Shows it; None: nobody looks.
+    """
+
+    def __init__(self, view: LiveView | None) -> None:
+        self.view = view
+        self.run_id = ""
+        self.planned = 0
+        """Roles that were going to speak."""
+        self.finished = 0
+        """Turns that are in the record."""
+
+    def __call__(self, event: "RunEvent") -> None:
+        """Take one event."""
+        if event.type == "RUN_STARTED":
+            self._run_started(event)
+        self.finished += event.type == "TEXT_MESSAGE_END"
+        if self.view is not None:
+            self.view(event)
+
+    def _run_started(self, event: "RunEvent") -> None:
+        self.run_id = event.run_id
+        cast = event.payload["cast"]
+        self.planned = len(cast)
+        for meant, answering in {(member["fallback_from"], member["model"]) for member in cast}:
+            say_fallback(meant, answering)
+
+
+def _run(request: "RunRequest", watch: Watch) -> "RunRecord":
+    async def work(lab: "Lab") -> "RunRecord":
+        record = await lab.runs.run(request, watch)
+        if watch.view is not None:
+            watch.view.summary(record, str(lab.runs.record_path(record.flow, record.id)))
+        return record
+
+    settings = open_settings()
+    try:
+        return with_lab(settings, work)
+    except KeyboardInterrupt:
+        if not watch.run_id:
+            raise
+        from agent_lab.runs.record import record_path
+
+        path = record_path(settings.outputs_dir, request.flow, watch.run_id)
+        count = f"{watch.finished} of {watch.planned} turns"
+        verb = "is" if watch.finished == 1 else "are"
+        say(f"Interrupted. {count} {verb} saved in `{path}`. Try: the same command again")
+        raise typer.Exit(INTERRUPTED) from None

@@ -1,0 +1,70 @@
+"""What every command does at its edge: settings, logs, the lab, and weights that are missing."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from agent_lab.cli.outputs import say
+from agent_lab.cli.pulling import pull_models
+from agent_lab.errors import WeightsMissingError
+
+if TYPE_CHECKING:
+    from agent_lab.config import Settings
+    from agent_lab.lab import Lab
+
+Result = TypeVar("Result")
+
+
+def open_settings() -> "Settings":
+    """Read the settings and send the logs where they say."""
+    from agent_lab.config import load_settings
+    from agent_lab.observability.logger import configure_logging
+    from agent_lab.observability.redaction import Redactor
+
+    settings = load_settings()
+    configure_logging(
+        settings.log_level,
+        "json" if settings.app_env == "prod" else "text",
+        Redactor(settings.secrets()),
+    )
+    return settings
+
+
+def with_lab(settings: "Settings", work: "Callable[[Lab], Awaitable[Result]]") -> Result:
+    """Build a lab, do some work with it, and free its models.
+
+    On a terminal, weights that are missing are offered to be pulled; then the work begins again.
+    """
+    from agent_lab.lab import build
+
+    async def session() -> Result:
+        async with build(settings) as lab:
+            return await work(lab)
+
+    try:
+        return asyncio.run(session())
+    except WeightsMissingError as error:
+        key = error.details.get("model")
+        if key is None or not _pull_is_wanted(error):
+            raise
+    pull_models(settings, [key])
+    return asyncio.run(session())
+
+
+def say_fallback(meant: str | None, answering: str) -> None:
+    """Say aloud that another model than the one that was meant will answer."""
+    if meant is not None:
+        say(
+            f"`{meant}` is not on this machine; `{answering}` answers instead. "
+            f"Try: agent-lab models pull {meant}"
+        )
+
+
+def _pull_is_wanted(error: WeightsMissingError) -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    say(error.message)
+    return typer.confirm("Pull it now?", default=True, err=True)

@@ -1,0 +1,182 @@
+"""Settings: one field for each environment key.
+
+Every key is read with the prefix `AGENT_LAB_`; the keys that the first lab had are also read
+without it. Order: what a caller passes, environment, `.env`, `lab.toml` here, `lab.toml` in the
+user's configuration folder, default. Settings are read at the edge and handed on as arguments.
+"""
+
+import os
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from typing_extensions import override
+
+from agent_lab.contracts import field_problems
+from agent_lab.errors import ConfigurationError
+
+
+def _key(name: str, default: Any, description: str, **limits: Any) -> Any:
+    """A field read from AGENT_LAB_NAME only."""
+    return Field(default, validation_alias=f"AGENT_LAB_{name}", description=description, **limits)
+
+
+def _first_lab_key(name: str, default: Any, description: str, **limits: Any) -> Any:
+    """A field read from AGENT_LAB_NAME, and from NAME as the first lab wrote it."""
+    alias = AliasChoices(f"AGENT_LAB_{name}", name)
+    return Field(default, validation_alias=alias, description=description, **limits)
+
+
+def _user_folder(variable: str, fallback: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / fallback) / "ai-agent-lab"
+
+
+class _LabToml(TomlConfigSettingsSource):
+    """A `lab.toml`; one that cannot be read is an error that names it."""
+
+    @override
+    def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
+        try:
+            return super()._read_file(file_path)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"The file `{file_path}` cannot be read: {error}.") from error
+
+
+class Settings(BaseSettings):
+    """What the operator decides. `Settings()` reads the environment; arguments override it."""
+
+    model_config = SettingsConfigDict(
+        # Without the prefix, a bare field name would be a key, too: $HOME would become our home.
+        env_prefix="AGENT_LAB_",
+        env_ignore_empty=True,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+    app_env: Literal["dev", "prod"] = _first_lab_key(
+        "APP_ENV", "dev", "`dev`: text logs; `prod`: JSON logs."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = _first_lab_key(
+        "LOG_LEVEL", "WARNING", "Least severity that is logged (to stderr)."
+    )
+    default_model: str | None = _key(
+        "DEFAULT_MODEL",
+        None,
+        "Model key for roles that name none. Unset: the demo model if its weights are here, "
+        "else the largest pulled local model.",
+    )
+    default_strategy: str = _first_lab_key(
+        "DEFAULT_STRATEGY", "optimized", "Strategy for models that name none."
+    )
+    max_tokens_default: int | None = _first_lab_key(
+        "MAX_TOKENS_DEFAULT",
+        None,
+        "Longest answer in tokens where nobody asks for another; unset: the strategy's.",
+        gt=0,
+    )
+    local_context: int = _key(
+        "LOCAL_CONTEXT",
+        8192,
+        "Tokens of prompt and answer that a loaded local model can hold; more takes more memory. "
+        "Never above the model's own window.",
+        ge=256,
+    )
+    local_threads: int = _key(
+        "LOCAL_THREADS", 0, "Processor threads of a local model; 0: the cores there are.", ge=0
+    )
+    home: Path | None = _key(
+        "HOME", None, "Folder of the lab's own data; unset: the user's data folder."
+    )
+    model_cache_dir: Path | None = _first_lab_key(
+        "MODEL_CACHE_DIR",
+        None,
+        "Folder of the weights; a relative one is taken from AGENT_LAB_HOME; unset: the user's "
+        "cache folder.",
+    )
+    outputs_dir: Path = _key("OUTPUTS_DIR", Path("outputs"), "Folder of the saved runs.")
+    models_file: Path | None = _key(
+        "MODELS_FILE", None, "Your own models.toml, merged over the shipped one."
+    )
+    strategies_file: Path | None = _key(
+        "STRATEGIES_FILE", None, "Your own strategies.toml, merged over the shipped one."
+    )
+    offline: bool = _key("OFFLINE", False, "Never look for weights on the network.")
+    hf_endpoint: str = Field(
+        "https://huggingface.co",
+        validation_alias="HF_ENDPOINT",
+        description="The model hub that `hf:` sources are fetched from.",
+    )
+    hf_token: SecretStr | None = Field(
+        None, validation_alias="HF_TOKEN", description="Token for gated repositories of the hub."
+    )
+
+    @property
+    def home_folder(self) -> Path:
+        """Folder of the lab's own data."""
+        if self.home is None:
+            return _user_folder("XDG_DATA_HOME", ".local/share")
+        return self.home.expanduser()
+
+    @property
+    def weights_folder(self) -> Path:
+        """Folder of the weights."""
+        if self.model_cache_dir is None:
+            return _user_folder("XDG_CACHE_HOME", ".cache") / "models"
+        return self.home_folder / self.model_cache_dir.expanduser()
+
+    def secrets(self) -> list[str]:
+        """Every secret value, for the redactor."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return [v.get_secret_value() for v in values if isinstance(v, SecretStr)]
+
+    @override
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put `lab.toml` below `.env`; see the module's docstring for the order."""
+        user_file = _user_folder("XDG_CONFIG_HOME", ".config") / "lab.toml"
+        files = (_LabToml(settings_cls, path) for path in ("lab.toml", user_file))
+        return (init_settings, env_settings, dotenv_settings, *files)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; None in `overrides` means that the caller has no wish.
+
+    Raises:
+        ConfigurationError: A key has a value that it cannot have.
+    """
+    try:
+        return Settings(**{name: v for name, v in overrides.items() if v is not None})
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"The file `.env` is not UTF-8 text: {error.reason}.") from error
+    except pydantic.ValidationError as error:
+        raise ConfigurationError(
+            f"The configuration is wrong: {field_problems(error)}.",
+            hint="Correct the environment, `.env` or `lab.toml`; keys: .env.example.",
+        ) from error
+
+
+def environment_keys(field: FieldInfo) -> list[str]:
+    """The environment keys of a settings field; the last one is the one that people know."""
+    alias = field.validation_alias
+    choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+    return [str(choice) for choice in choices]

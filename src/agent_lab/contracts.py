@@ -1,0 +1,309 @@
+"""The frozen models that cross layers: requests, results, turns and the run record.
+
+Times are seconds, points in time are UTC, token counts are the provider's own. A number that
+nobody measured is None, never a guess.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, Self
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+
+from agent_lab.errors import InvalidRequestError
+
+JsonObject = dict[str, Any]
+Language = Literal["en", "es"]
+RunStatus = Literal["queued", "running", "waiting", "completed", "failed", "cancelled"]
+TurnStatus = Literal["ok", "failed"]
+
+
+class Contract(BaseModel):
+    """A frozen model that takes no unknown field: nothing is silently ignored."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+
+def field_problems(error: ValidationError) -> str:
+    """What is wrong with which field, in one line."""
+    return "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors())
+
+
+class Request(Contract):
+    """What somebody asks of us; a wrong field is their error, with a message for them."""
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> Self:
+        """Build the request from fields that nobody has checked yet.
+
+        Raises:
+            InvalidRequestError: A field is unknown or has a value that it cannot have.
+        """
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise InvalidRequestError(
+                f"The request is wrong: {field_problems(error)}.",
+                hint=f"the fields {', '.join(cls.model_fields)}",
+            ) from error
+
+
+class Message(Contract):
+    """One message as a provider gets it."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+
+
+class RequestContext(Contract):
+    """What a caller of direct mode adds around the prompt."""
+
+    history: tuple[Message, ...] = ()
+    """Earlier messages of the conversation, oldest first."""
+    system: str | None = None
+    """The system prompt."""
+    tools: tuple[JsonObject, ...] = ()
+    """Tool definitions; no shipped model takes them yet, so they are listed as dropped."""
+
+
+class Constraints(Contract):
+    """Limits that the chosen model must keep."""
+
+    vram_gb: float | None = Field(None, gt=0, validation_alias=AliasChoices("vram_gb", "vram"))
+    max_tokens: int | None = Field(None, gt=0)
+    latency_budget_s: float | None = Field(
+        None, gt=0, validation_alias=AliasChoices("latency_budget_s", "latency_budget")
+    )
+    """Becomes the call's time limit when it is below the strategy's."""
+    cost_budget_usd: float | None = Field(
+        None, ge=0, validation_alias=AliasChoices("cost_budget_usd", "cost_budget")
+    )
+    distinct_from: tuple[str, ...] = ()
+    """Model keys that may not be chosen."""
+
+
+class GenerationRequest(Request):
+    """One question to one model.
+
+    Either `messages`, or `prompt` (with `context`) is given; sampling that is None comes from
+    the strategy.
+    """
+
+    prompt: str = ""
+    model_key: str | None = None
+    """None: the default model."""
+    strategy: str | None = None
+    """None: the model's own `default_strategy`, else DEFAULT_STRATEGY."""
+    max_tokens: int | None = Field(None, gt=0)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0)
+    task_type: str | None = None
+    context: RequestContext = RequestContext()
+    constraints: Constraints = Constraints()
+    messages: tuple[Message, ...] = ()
+    stop: tuple[str, ...] = ()
+    """Texts that end the answer; they are not part of it."""
+    seed: int | None = Field(None, ge=0, le=2**32 - 2)
+    """Makes sampling repeatable where engine and load allow; local engines do not promise it."""
+    response_schema: JsonObject | None = None
+    deadline: float | None = None
+    """Seconds on the event loop's clock (`loop.time()`) after which nobody waits any more."""
+    cache: Literal["default", "off"] = "default"
+    data_policy: Literal["local", "any"] | None = None
+    """Whether the text may leave this machine; None: as configured."""
+    role: str = ""
+    """The flow's role that asks; for logs and for scripted answers."""
+
+
+class Usage(Contract):
+    """Tokens and money of one call."""
+
+    prompt_tokens: int = 0
+    """All tokens of the prompt, `cached_tokens` among them."""
+    cached_tokens: int = 0
+    """Tokens of the prompt that the provider did not need to compute again."""
+    completion_tokens: int = 0
+    """All generated tokens, `reasoning_tokens` among them."""
+    reasoning_tokens: int = 0
+    cost_usd: float | None = None
+    """None: unknown."""
+
+
+class Timings(Contract):
+    """Where the seconds of one call went."""
+
+    queue: float = 0.0
+    load_time: float = 0.0
+    """Loading the model; 0 when it was loaded already."""
+    prefill: float | None = None
+    """Reading the prompt, as the engine measured it."""
+    decode: float | None = None
+    """Writing the answer, as the engine measured it."""
+    inference_time: float = 0.0
+    total: float = 0.0
+
+
+class Attempt(Contract):
+    """One try of the gateway to get an answer."""
+
+    model_key: str
+    provider: str
+    outcome: str
+    """`ok`, or the `code` of the error."""
+    seconds: float
+    error: str = ""
+
+
+class GenerationResult(Contract):
+    """One answer, in the same form from every provider."""
+
+    text: str
+    reasoning: str = ""
+    """What the model thought before it answered; never shown to other roles."""
+    tokens_generated: int = 0
+    timings: Timings = Timings()
+    usage: Usage = Usage()
+    source: str
+    """`local`, `scripted`, `openai`, `anthropic` or a host's name."""
+    cache_hit: bool = False
+    """The answer came from the answer cache."""
+    model_warm: bool | None = None
+    """No load was needed; None where the provider does not say."""
+    model_resolved: str
+    strategy: str
+    finish_reason: str
+    """`stop`, or `length` when `max_tokens` or the window cut the answer."""
+    attempts: tuple[Attempt, ...] = ()
+    fallback_from: str | None = None
+    """The model key that was meant to answer, when another one did."""
+    dropped_params: tuple[str, ...] = ()
+    """Parameters that the model does not take and that were therefore not sent."""
+
+
+class ErrorInfo(Contract):
+    """An error as records, events and APIs carry it."""
+
+    code: str
+    message: str
+    hint: str = ""
+    details: JsonObject = {}
+    exit_code: int = 1
+
+
+class Turn(Contract):
+    """One call of one role, with everything that was sent and that came back."""
+
+    seq: int = 0
+    """Place in the run's event log."""
+    node_id: str
+    path: str
+    """The node's id; `node[i]` for parallel samples."""
+    role: str
+    round: int = 1
+    """The pass of the loop, as people count it."""
+    sample: int = 0
+    visit: int = 0
+    """The node's own pass counter."""
+    retry: int = 0
+    from_run: str | None = None
+    status: TurnStatus
+    model_key: str | None = None
+    """What the flow or the caller asked for; None: the default model."""
+    model_resolved: str = ""
+    strategy: str = ""
+    source: str = ""
+    messages: tuple[Message, ...] = ()
+    """As they were sent."""
+    sampling: JsonObject = {}
+    """max_tokens, temperature and seed, as they were asked of the gateway."""
+    text: str = ""
+    reasoning: str = ""
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = None
+    started_at: datetime
+    seconds: float = 0.0
+    timings: Timings = Timings()
+    cache_hit: bool = False
+    model_warm: bool | None = None
+    attempts: tuple[Attempt, ...] = ()
+    fallback_from: str | None = None
+    dropped_params: tuple[str, ...] = ()
+    context_cut: JsonObject | None = None
+    error: ErrorInfo | None = None
+
+
+class Attachment(Contract):
+    """A document that every role sees beside the task."""
+
+    name: str
+    text: str
+
+
+class RunRequest(Request):
+    """What a caller asks of a run."""
+
+    flow: str
+    input: str
+    attachments: tuple[Attachment, ...] = ()
+    model: str | None = None
+    """For every role that has no model of its own."""
+    models: Mapping[str, str] = {}
+    """Role to model key; overrides the flow."""
+    strategy: str | None = None
+    max_tokens: int | None = Field(None, gt=0)
+    temperature: float | None = Field(None, ge=0, le=2)
+    seed: int | None = Field(None, ge=0, le=2**32 - 2)
+    lang: Language | None = None
+    """None: the language of the input."""
+
+
+class RunRecord(Contract):
+    """A whole run: what `--json`, Python and the saved file show."""
+
+    id: str
+    parent: JsonObject | None = None
+    owner: str | None = None
+    flow: str
+    flow_version: str
+    """Digest of the flow's definition."""
+    status: RunStatus
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    input: str
+    lang: Language
+    seed: int
+    options: JsonObject = {}
+    output: str = ""
+    summary: str = ""
+    stop_reason: str = ""
+    degraded: tuple[str, ...] = ()
+    """What went wrong on the way to an answer all the same."""
+    turns: tuple[Turn, ...] = ()
+    issues: tuple[JsonObject, ...] = ()
+    ballots: tuple[JsonObject, ...] = ()
+    usage: Usage = Usage()
+    metrics: JsonObject = {}
+    baseline: JsonObject | None = None
+    receipt: JsonObject | None = None
+    error: ErrorInfo | None = None
+    """Why the run failed."""
+
+
+class PullProgress(NamedTuple):
+    """How far a pull is."""
+
+    source: str
+    """The source string being read; empty while it waits for another process."""
+    done: int
+    """Bytes in the partial file."""
+    total: int
+    """Bytes of the file; 0: unknown."""
+    phase: str
+    """`waiting` for another process, `verify` what is here already, or `download`."""

@@ -1,0 +1,1 @@
+"""The shipped flows, one JSON file each."""

@@ -1,0 +1,147 @@
+"""The composition root: settings in, a working lab out."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from agent_lab.config import Settings, load_settings
+from agent_lab.contracts import RunRecord, RunRequest
+from agent_lab.errors import ConfigurationError, RunFailedError, StorageError
+from agent_lab.flows.graph_configs import FLOW_CONFIGS, FlowConfig
+from agent_lab.providers.provider_gateway import ProviderGateway
+from agent_lab.runs.events import Listener
+from agent_lab.runs.service import RunService
+
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Everything that a caller needs; `async with` frees the models at its end."""
+
+    gateway: ProviderGateway
+    flows: Mapping[str, FlowConfig]
+    runs: RunService
+
+    async def aclose(self) -> None:
+        """Free every model and connection."""
+        await self.gateway.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+def build(settings: Settings | None = None, *, gateway: ProviderGateway | None = None) -> Lab:
+    """Build a lab; nothing is loaded or connected yet.
+
+    Args:
+        settings: None: from the environment.
+        gateway: None: as the settings say; tests and examples pass a scripted one.
+
+    Raises:
+        ConfigurationError: The settings or a registry file are wrong.
+        StorageError: The folder of the lab's own data cannot be written.
+    """
+    settings = settings or load_settings()
+    gateway = gateway or ProviderGateway.from_settings(settings)
+    secret = install_secret(settings.home_folder)
+    runs = RunService(gateway, FLOW_CONFIGS, outputs=settings.outputs_dir, secret=secret)
+    return Lab(gateway, FLOW_CONFIGS, runs)
+
+
+def install_secret(home: Path) -> bytes:
+    """Return this installation's secret, made at the first call.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    path = home / "install_secret"
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            _write_once(path, secrets.token_bytes(_SECRET_BYTES))
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(
+            f"The folder `{home}` cannot be written: {error.strerror}.",
+            hint="AGENT_LAB_HOME=FOLDER agent-lab … keeps the lab's data elsewhere",
+        ) from error
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    """Write a file that another process may be writing, too: the first one wins, whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.touch(mode=0o600)
+    temporary.write_bytes(content)
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return
+    finally:
+        temporary.unlink()
+
+
+async def arun_orchestrator(
+    prompt: str,
+    flow_type: str = "challenge",
+    *,
+    gateway: ProviderGateway | None = None,
+    settings: Settings | None = None,
+    listener: Listener | None = None,
+    **options: Any,
+) -> RunRecord:
+    """Run a flow on a question and return the record of the run.
+
+    Args:
+        prompt: The question.
+        flow_type: The flow's name.
+        gateway: Who answers; None: a gateway of its own, closed at the end.
+        settings: None: from the environment.
+        listener: Shown every event as it happens.
+        options: Further fields of `RunRequest`: model, models, strategy, max_tokens,
+            temperature, seed, lang, attachments.
+
+    Raises:
+        RunFailedError: The run ended without an answer; `details["run_id"]` names its record.
+        AgentLabError: The request cannot be run at all.
+    """
+    request = RunRequest.parse({"flow": flow_type, "input": prompt, **options})
+    lab = build(settings, gateway=gateway)
+    try:
+        record = await lab.runs.run(request, listener)
+    finally:
+        if gateway is None:
+            await lab.aclose()
+    if record.error is not None:
+        error = record.error
+        raise RunFailedError(error.message, hint=error.hint, details={"run_id": record.id})
+    return record
+
+
+def run_orchestrator(prompt: str, flow_type: str = "challenge", **options: Any) -> RunRecord:
+    """Run a flow on a question: `arun_orchestrator` for callers without an event loop.
+
+    Raises:
+        ConfigurationError: It was called inside a running event loop.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(arun_orchestrator(prompt, flow_type, **options))
+    raise ConfigurationError(
+        "`run_orchestrator` was called inside a running event loop.",
+        hint="await arun_orchestrator(…)",
+    )

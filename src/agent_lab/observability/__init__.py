@@ -1,0 +1,1 @@
+"""Logs, and keeping secrets out of them."""

@@ -1,0 +1,136 @@
+"""Turns a flow into a LangGraph graph."""
+
+from collections import Counter
+from collections.abc import Callable, Collection
+from typing import Any, TypeAlias
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+
+from agent_lab.errors import ConfigurationError
+from agent_lab.flows.conditions import Value, holds
+from agent_lab.flows.flow_validator import validate
+from agent_lab.flows.graph_configs import (
+    EdgeConfig,
+    FlowConfig,
+    NodeConfig,
+    get_challenge_flow_config,
+)
+from agent_lab.observability.logger import log_context
+from agent_lab.orchestrator.agent_state import AgentState, StateUpdate, failures_of
+from agent_lab.orchestrator.run_context import NODES, NodeFactory, NodeFunction, RunContext
+
+FlowGraph: TypeAlias = CompiledStateGraph[AgentState, RunContext, AgentState, AgentState]
+
+
+class GraphBuilder:
+    """Builds graphs, with the node types of this package and those registered here."""
+
+    def __init__(self) -> None:
+        self._own_types: dict[str, NodeFactory] = {}
+
+    def register_node(self, node_type: str, factory: NodeFactory) -> None:
+        """Add a type of node for the graphs of this builder."""
+        self._own_types[node_type] = factory
+
+    def build_challenge_flow_graph(self) -> FlowGraph:
+        """Build the graph of the `challenge` flow."""
+        return self.build_graph_from_config(get_challenge_flow_config())
+
+    def build_graph_from_config(self, flow: FlowConfig) -> FlowGraph:
+        """Build the graph of a flow.
+
+        Raises:
+            InvalidFlowError: The flow cannot run; every fault is named.
+        """
+        validate(flow, NODES.names() | set(self._own_types))
+        graph = StateGraph(AgentState, context_schema=RunContext)
+        joins = _joins(flow)
+        for config in flow.nodes:
+            # A join waits for every branch, also for one that was not taken.
+            graph.add_node(
+                config.id, _step(config, self._make(config, flow)), defer=config.id in joins
+            )
+        graph.add_edge(START, flow.entry_point)
+        terminals = self._find_terminal_nodes(flow)
+        for config in flow.nodes:
+            _connect(graph, config.id, flow.edges_from(config.id), terminals)
+        return graph.compile()
+
+    @staticmethod
+    def _find_terminal_nodes(flow: FlowConfig) -> list[str]:
+        """Nodes after which the flow can end."""
+        return flow.terminal_nodes()
+
+    def _make(self, config: NodeConfig, flow: FlowConfig) -> NodeFunction:
+        factory = self._own_types.get(config.type) or NODES.get(config.type)
+        return factory(config, flow)
+
+
+def _joins(flow: FlowConfig) -> set[str]:
+    sources = Counter(edge.target for edge in flow.edges)
+    return {target for target, count in sources.items() if count > 1}
+
+
+def _step(config: NodeConfig, work: NodeFunction) -> Callable[..., Any]:
+    """Frame a node: its events, its place in the logs, and the check of what it returns."""
+
+    async def step(state: AgentState, runtime: Runtime[RunContext]) -> StateUpdate:
+        run = runtime.context
+        with log_context(node=config.id):
+            await run.recorder.record("STEP_STARTED", {"stepName": config.id})
+            update = await work(state, run)
+            _refuse_undeclared(config, update)
+            await run.recorder.record("STEP_FINISHED", {"stepName": config.id})
+        return update
+
+    return step
+
+
+def _refuse_undeclared(config: NodeConfig, update: StateUpdate) -> None:
+    declared = AgentState.__annotations__
+    undeclared = sorted(set(update) - set(declared))
+    if undeclared:
+        raise ConfigurationError(
+            f"Node `{config.id}` returned `{undeclared[0]}`, which `AgentState` does not declare; "
+            f"it would be lost. Declared are {', '.join(f'`{key}`' for key in declared)}."
+        )
+
+
+def _connect(
+    graph: Any, source: str, edges: Collection[EdgeConfig], terminals: Collection[str]
+) -> None:
+    conditional = [edge for edge in edges if edge.condition is not None]
+    always = [edge.target for edge in edges if edge.condition is None]
+    if not conditional:
+        for target in always or [END]:
+            graph.add_edge(source, target)
+        return
+    otherwise = always or [END]
+
+    def route(state: AgentState) -> list[str]:
+        values = condition_values(state)
+        for edge in conditional:
+            if edge.condition is not None and holds(edge.condition, values):
+                return [edge.target]
+        return otherwise
+
+    graph.add_conditional_edges(source, route, [*(e.target for e in conditional), *otherwise])
+
+
+def condition_values(state: AgentState) -> dict[str, Value]:
+    """What the conditions of edges can read, by name."""
+    values: dict[str, Value] = {
+        "user_input": state["user_input"],
+        "lang": state["lang"],
+        "request_id": state["request_id"],
+        "flow_type": state["flow_type"],
+        "round": max(state["visits"].values(), default=0),
+    }
+    failed = failures_of(state)
+    for node_id, visits in state["visits"].items():
+        values[f"{node_id}_visits"] = visits
+        values[f"{node_id}_status"] = "failed" if node_id in failed else "ok"
+        values[f"{node_id}_output"] = state["outputs"].get(node_id)
+    return values

@@ -1,0 +1,43 @@
+"""How the orchestrator says what happens; whoever runs it decides what becomes of that."""
+
+from typing import Literal, Protocol
+
+from agent_lab.contracts import JsonObject, Turn
+
+EventType = Literal[
+    "RUN_STARTED",
+    "RUN_FINISHED",
+    "RUN_ERROR",
+    "STEP_STARTED",
+    "STEP_FINISHED",
+    "TEXT_MESSAGE_START",
+    "TEXT_MESSAGE_CONTENT",
+    "TEXT_MESSAGE_END",
+]
+"""The event types of AG-UI 1.0 that a run uses."""
+
+
+class RunRecorder(Protocol):
+    """Takes the events of one run, in order."""
+
+    async def record(self, event_type: EventType, payload: JsonObject) -> None:
+        """Add an event to the run's log; it is in the log when this returns."""
+
+    async def record_turn(self, turn: Turn) -> None:
+        """Add a finished turn, as `TEXT_MESSAGE_END`."""
+
+    def publish_delta(self, message_id: str, delta: str, *, reasoning: bool) -> None:
+        """Show a piece of a turn to whoever is watching; it does not enter the log."""
+
+
+class NoRecorder:
+    """Keeps nothing: for a bare graph."""
+
+    async def record(self, event_type: EventType, payload: JsonObject) -> None:
+        """Ignore the event."""
+
+    async def record_turn(self, turn: Turn) -> None:
+        """Ignore the turn."""
+
+    def publish_delta(self, message_id: str, delta: str, *, reasoning: bool) -> None:
+        """Ignore the delta."""

@@ -1,0 +1,1 @@
+"""One gateway to every model, local and remote."""

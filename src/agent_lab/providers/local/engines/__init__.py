@@ -1,0 +1,1 @@
+"""What executes a local model, one file for each engine."""

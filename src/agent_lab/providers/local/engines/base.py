@@ -1,0 +1,77 @@
+"""What an engine is: a loaded model that answers one chat at a time, in a thread of its own."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from agent_lab.contracts import Message, Usage
+from agent_lab.plugins import Registry
+from agent_lab.providers.base import Delta
+from agent_lab.providers.registries.model_registry import ModelEntry
+
+
+class EngineAnswer(NamedTuple):
+    """What came out of the model, and the engine's own timings in seconds."""
+
+    text: str
+    reasoning: str
+    finish_reason: str
+    usage: Usage
+    prefill: float | None
+    decode: float | None
+
+
+class Engine(ABC):
+    """One loaded model. All methods block: the local provider calls them in a thread."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, model: ModelEntry, weights: Path, context: int, threads: int) -> Self:
+        """Load a model.
+
+        Args:
+            model: Its registry entry.
+            weights: The verified file.
+            context: Tokens of prompt and answer that must fit.
+            threads: Processor threads to use.
+
+        Raises:
+            MissingDependencyError: The engine's package is not installed.
+            ProviderUnavailableError: The engine cannot load this file.
+        """
+
+    @abstractmethod
+    def chat(
+        self,
+        messages: Sequence[Message],
+        params: Mapping[str, Any],
+        emit: Callable[[Delta], None],
+        cancelled: Callable[[], bool],
+    ) -> EngineAnswer:
+        """Answer one chat.
+
+        Args:
+            messages: The chat, to which the model's own template is applied.
+            params: As in `ProviderCall`.
+            emit: Called in this thread for every piece of the answer.
+            cancelled: Asked between tokens; True stops the work.
+
+        Raises:
+            ContextLengthError: The prompt does not fit, with both lengths.
+            ProviderError: Anything else that the engine refuses.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the model's memory."""
+
+
+ENGINES: Registry[type[Engine]] = Registry(
+    "engine", ("agent_lab.providers.local.engines",), "_engine", "agent_lab.engines"
+)
+
+
+def engine(name: str) -> Callable[[type[Engine]], type[Engine]]:
+    """Decorator: makes a class the engine of the registry entries that name it."""
+    return ENGINES.register(name)

@@ -1,0 +1,1 @@
+"""The weights files of local models: found, checked and fetched."""

@@ -1,0 +1,85 @@
+"""Which models there are: `models.toml` with the operator's entries merged over it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field
+
+from agent_lab.contracts import Contract
+from agent_lab.errors import UnknownModelError
+from agent_lab.providers.registries.registry_file import load_entries
+
+Capability = Literal["chat", "stream", "tools", "json_schema", "vision", "reasoning"]
+
+
+class CostProfile(Contract):
+    """US dollars per million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+class ModelEntry(Contract):
+    """One model: what it is, where it comes from, what it takes."""
+
+    key: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    family: str = ""
+    """Models of one family share training data: a judge should be of another one."""
+    provider: str
+    engine: str = ""
+    """What executes a local model."""
+    file: str = Field("", pattern=r"^[\w.-]*$")
+    """File name of the weights below MODEL_CACHE_DIR."""
+    bytes: int = Field(0, ge=0)
+    sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
+    sources: tuple[str, ...] = ()
+    context_window: int = Field(gt=0)
+    """Tokens of prompt and answer together that the model was made for."""
+    default_strategy: str = ""
+    capabilities: tuple[Capability, ...] = ("chat",)
+    cost_profile: CostProfile | None = None
+    """None: the cost of a call is unknown."""
+    min_vram_gb: float = Field(0.0, ge=0)
+    licence: str = ""
+    unsupported_params: tuple[str, ...] = ()
+    """Request parameters that this model refuses; they are dropped and listed."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What only this entry's provider understands."""
+
+    def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """The price of one call in US dollars, or None if no price is known."""
+        if self.cost_profile is None:
+            return None
+        price = self.cost_profile
+        return (prompt_tokens * price.input + completion_tokens * price.output) / 1e6
+
+
+class ModelRegistry:
+    """Model entries by key.
+
+    Args:
+        entries: The entries, in the order in which they are listed.
+    """
+
+    def __init__(self, entries: Iterable[ModelEntry]) -> None:
+        self._entries = {entry.key: entry for entry in entries}
+
+    @classmethod
+    def load(cls, operator_file: Path | None = None) -> Self:
+        """Load the shipped entries with the operator's file merged over them."""
+        return cls(load_entries("models.toml", operator_file, "models", "key", ModelEntry).values())
+
+    def get(self, key: str) -> ModelEntry:
+        """Return the entry of `key`.
+
+        Raises:
+            UnknownModelError: No entry has this key; the message lists the near ones.
+        """
+        if key not in self._entries:
+            raise UnknownModelError(key, list(self._entries), "agent-lab models list")
+        return self._entries[key]
+
+    def all(self) -> list[ModelEntry]:
+        """Every entry, in file order."""
+        return list(self._entries.values())

@@ -1,0 +1,204 @@
+"""The one way to start a run, for every caller."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from ulid import ULID
+
+from agent_lab.contracts import ErrorInfo, JsonObject, Language, RunRecord, RunRequest
+from agent_lab.errors import (
+    AgentLabError,
+    InvalidRequestError,
+    StorageError,
+    UnknownFlowError,
+    UnknownRoleError,
+)
+from agent_lab.flows.graph_configs import FlowConfig
+from agent_lab.flows.language import detect_language
+from agent_lab.observability.logger import log_context
+from agent_lab.orchestrator.routing_agent import FlowOutcome, run_flow
+from agent_lab.orchestrator.run_context import RunContext, utc_now, wished_model
+from agent_lab.providers.provider_gateway import ProviderGateway
+from agent_lab.runs.events import InMemoryRecorder, Listener
+from agent_lab.runs.files import check_writable
+from agent_lab.runs.record import ELSEWHERE, fold, record_path, save
+
+logger = logging.getLogger(__name__)
+
+SEEDS = 2**31
+
+
+class RunService:
+    """Runs flows, records and saves them.
+
+    Args:
+        gateway: Who answers.
+        flows: The flows that can be run, by name.
+        outputs: Folder of the saved runs.
+        secret: The installation's secret, for the tags of fences.
+        now: The clock.
+    """
+
+    def __init__(
+        self,
+        gateway: ProviderGateway,
+        flows: Mapping[str, FlowConfig],
+        *,
+        outputs: Path,
+        secret: bytes,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._gateway = gateway
+        self._flows = flows
+        self._outputs = outputs
+        self._secret = secret
+        self._now = now
+
+    async def run(self, request: RunRequest, listener: Listener | None = None) -> RunRecord:
+        """Run a flow to its end and save its record.
+
+        What is wrong with the request is said before anything is computed or written. A run that
+        fails later is a record with the status `failed`; one that is cancelled is saved with
+        its finished turns.
+
+        Args:
+            request: Flow, input and wishes.
+            listener: Shown every event as it happens; it must not raise.
+
+        Raises:
+            InvalidRequestError: The input is empty.
+            ConfigurationError: A flow, role, model or strategy is unknown, or weights are missing.
+            StorageError: The folder of the saved runs cannot be written.
+        """
+        flow = await self._prepare(request)
+        cast = self._cast(flow, request)
+        run_id = str(ULID())
+        lang = request.lang or detect_language(request.input)
+        seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
+        recorder = InMemoryRecorder(run_id, self._now, listener)
+        context = RunContext(
+            gateway=self._gateway,
+            request=request,
+            seed=seed,
+            secret=self._secret,
+            recorder=recorder,
+            now=self._now,
+        )
+        with log_context(run_id=run_id):
+            await recorder.record("RUN_STARTED", _started(run_id, flow, request, lang, seed, cast))
+            try:
+                await self._finish(
+                    recorder, await run_flow(flow, context, lang=lang, request_id=run_id)
+                )
+            except asyncio.CancelledError:
+                await recorder.record("RUN_ERROR", _cancelled())
+                save(fold(recorder.events), self._outputs)
+                raise
+            except AgentLabError as error:
+                await recorder.record("RUN_ERROR", _failed(_info(error)))
+            except Exception as error:
+                logger.exception("The run ended by a fault of the lab itself")
+                bug = ErrorInfo(code="internal_error", message=repr(error))
+                await recorder.record("RUN_ERROR", _failed(bug))
+                save(fold(recorder.events), self._outputs)
+                raise
+        return self._saved(fold(recorder.events))
+
+    def record_path(self, flow: str, run_id: str) -> Path:
+        """Where the record of a run is saved."""
+        return record_path(self._outputs, flow, run_id)
+
+    async def _prepare(self, request: RunRequest) -> FlowConfig:
+        if request.flow not in self._flows:
+            raise UnknownFlowError(request.flow, list(self._flows), "agent-lab flows list")
+        flow = self._flows[request.flow]
+        if not request.input.strip():
+            raise InvalidRequestError(
+                "The `prompt` is empty.", hint=f'agent-lab run {flow.name} "Your question"'
+            )
+        for role in request.models:
+            if role not in flow.roles():
+                raise UnknownRoleError(role, flow.roles(), f"agent-lab flows show {flow.name}")
+        keys = {wished_model(node, request) for node in flow.nodes}
+        await self._gateway.prepare(keys, _strategies(flow, request))
+        check_writable(self.record_path(flow.name, "any").parent, ELSEWHERE)
+        return flow
+
+    def _cast(self, flow: FlowConfig, request: RunRequest) -> list[JsonObject]:
+        """Who will speak: each role with the model that is going to answer for it."""
+        keys = {node.speaker: wished_model(node, request) for node in flow.nodes}
+        models = {role: self._gateway.resolve_model(key) for role, key in keys.items()}
+        return [
+            {"role": role, "model": model.entry.key, "fallback_from": model.fallback_from}
+            for role, model in models.items()
+        ]
+
+    async def _finish(self, recorder: InMemoryRecorder, outcome: FlowOutcome) -> None:
+        if outcome.error is not None:
+            await recorder.record("RUN_ERROR", _failed(outcome.error))
+            return
+        result = {
+            "status": "completed",
+            "stop_reason": "completed",
+            "output": outcome.output,
+            "degraded": list(outcome.degraded),
+        }
+        await recorder.record("RUN_FINISHED", {"result": result})
+
+    def _saved(self, record: RunRecord) -> RunRecord:
+        try:
+            save(record, self._outputs)
+        except StorageError as error:
+            # The answer is paid for: it is worth more than its file.
+            degraded = (*record.degraded, f"The run is not saved: {error.message}")
+            return record.model_copy(update={"degraded": degraded})
+        return record
+
+
+def _strategies(flow: FlowConfig, request: RunRequest) -> set[str]:
+    wanted = {request.strategy} if request.strategy else {node.strategy for node in flow.nodes}
+    return {name for name in wanted if name is not None}
+
+
+def _started(
+    run_id: str,
+    flow: FlowConfig,
+    request: RunRequest,
+    lang: Language,
+    seed: int,
+    cast: list[JsonObject],
+) -> JsonObject:
+    options = request.model_dump(mode="json", exclude={"flow", "input", "lang", "seed"})
+    run = {
+        "flow": flow.name,
+        "flow_version": flow.version,
+        "input": request.input,
+        "lang": lang,
+        "seed": seed,
+        "options": options,
+    }
+    return {"runId": run_id, "run": run, "cast": cast}
+
+
+def _failed(error: ErrorInfo) -> JsonObject:
+    result = {"status": "failed", "stop_reason": error.code, "error": error.model_dump(mode="json")}
+    return {"code": error.code, "message": error.message, "result": result}
+
+
+def _cancelled() -> JsonObject:
+    result = {"status": "cancelled", "stop_reason": "cancelled"}
+    return {"code": "cancelled", "message": "The run was cancelled.", "result": result}
+
+
+def _info(error: AgentLabError) -> ErrorInfo:
+    return ErrorInfo(
+        code=error.code,
+        message=error.message,
+        hint=error.hint,
+        details=error.details,
+        exit_code=error.exit_code,
+    )

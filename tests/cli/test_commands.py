@@ -1,0 +1,188 @@
+"""What the commands print, and where."""
+
+import io
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent_lab.contracts import RunRecord
+from tests.cli.conftest import Run, saved_runs, start
+
+pytestmark = pytest.mark.usefixtures("fake_model")
+SMALLEST = "smollm2-135m"
+
+
+def test_the_answer_alone_goes_to_stdout(agent_lab: Run):
+    ran = agent_lab("run", "challenge", "Why?")
+    assert ran == (0, "the final answer\n", "")
+
+
+def test_with_stream_the_debate_goes_to_stderr(agent_lab: Run):
+    ran = agent_lab("run", "challenge", "Why?", "--stream")
+    assert ran.out == "the final answer\n"
+    places = [ran.err.index(text) for text in ("the draft", "one issue", "the final answer")]
+    assert places == sorted(places)
+    assert "3 of 3 turns found the model loaded" in ran.err
+    assert f"{saved_runs()[0]['id']}.json" in ran.err
+
+
+def test_verbose_shows_the_prompts(agent_lab: Run):
+    ran = agent_lab("run", "challenge", "Why is that?", "-v")
+    assert ran.err.count("# Task") == 3
+    assert "<challenger_output" in ran.err
+    assert ran.out == "the final answer\n"
+
+
+def test_json_is_the_run_record(agent_lab: Run):
+    ran = agent_lab("run", "challenge", "Why?", "--json", "--seed", "5")
+    record = RunRecord.model_validate_json(ran.out)
+    assert record.seed == 5
+    assert record.id == saved_runs()[0]["id"]
+
+
+def test_standard_input_is_the_prompt(agent_lab: Run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("piped question"))
+    agent_lab("run", "challenge", "-")
+    assert saved_runs()[0]["input"] == "piped question"
+
+
+def test_attachments_reach_every_role(agent_lab: Run):
+    Path("a.md").write_text("first document", "utf-8")
+    Path("b.md").write_text("second document", "utf-8")
+    ran = agent_lab("run", "challenge", "Why?", "--attach", "a.md", "--attach", "b.md", "--json")
+    for turn in RunRecord.model_validate_json(ran.out).turns:
+        assert "first document" in turn.messages[-1].content
+        assert "second document" in turn.messages[-1].content
+
+
+def test_the_answer_can_go_to_a_file(agent_lab: Run):
+    assert agent_lab("run", "challenge", "Why?", "-o", "new/answer.md") == (0, "", "")
+    assert Path("new/answer.md").read_text("utf-8") == "the final answer\n"
+
+
+def test_a_degraded_run_exits_0_and_says_why(agent_lab: Run, tmp_path: Path):
+    models = (tmp_path / "models.toml").read_text("utf-8")
+    (tmp_path / "models.toml").write_text(
+        models.replace('challenger = "one issue"\n', 'challenger = " "\n'), "utf-8"
+    )
+    ran = agent_lab("run", "challenge", "Why?")
+    assert (ran.code, ran.out) == (0, "the final answer\n")
+    assert ran.err.splitlines() == [
+        "agent-lab: Degraded: `challenger` failed: "
+        "`fake` answered without any text (finish reason `stop`)."
+    ]
+
+
+def test_ask_answers_directly(agent_lab: Run):
+    assert agent_lab("ask", "Why?") == (0, "a direct answer\n", "")
+
+
+def test_ask_gives_the_whole_result_as_json(agent_lab: Run):
+    result = json.loads(agent_lab("ask", "Why?", "--json").out)
+    assert result["text"] == "a direct answer"
+    assert result["model_resolved"] == "fake"
+
+
+def test_flows_are_listed_and_shown(agent_lab: Run):
+    assert "creator → challenger → refiner" in agent_lab("flows", "list").out
+    assert json.loads(agent_lab("flows", "list", "--json").out)[0]["name"] == "challenge"
+    assert "{creator_output}" in agent_lab("flows", "show", "challenge").out
+    assert json.loads(agent_lab("flows", "show", "challenge", "--json").out)["nodes"]
+
+
+def test_models_are_listed_and_shown(agent_lab: Run):
+    listed = agent_lab("models", "list").out
+    assert {"qwen2.5-coder-1.5b", SMALLEST, "fake"} <= set(listed.split())
+    rows = {row["key"]: row for row in json.loads(agent_lab("models", "list", "--json").out)}
+    assert rows[SMALLEST]["present"] is False
+    assert "Apache-2.0" in agent_lab("models", "show", SMALLEST).out
+    assert json.loads(agent_lab("models", "show", SMALLEST, "--json").out)["bytes"] == 98362432
+
+
+@pytest.mark.weights(SMALLEST)
+def test_pulling_what_is_here_fetches_nothing(agent_lab: Run):
+    ran = agent_lab("models", "pull", SMALLEST)
+    assert ran.code == 0
+    assert "is here already" in ran.err
+
+
+@pytest.mark.weights(SMALLEST)
+def test_another_model_than_the_default_one_says_so_aloud(
+    agent_lab: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    only_one = tmp_path / "only-one"
+    only_one.mkdir()
+    name = "SmolLM2-135M-Instruct.Q4_1.gguf"
+    (only_one / name).symlink_to(Path(os.environ["MODEL_CACHE_DIR"]) / name)
+    monkeypatch.setenv("MODEL_CACHE_DIR", str(only_one))
+    monkeypatch.delenv("AGENT_LAB_DEFAULT_MODEL")
+    ran = agent_lab("run", "challenge", "Why?", "--max-tokens", "4", "--json")
+    assert "`qwen2.5-coder-1.5b` is not on this machine; `smollm2-135m` answers" in ran.err
+    turns = RunRecord.model_validate_json(ran.out).turns
+    assert {turn.fallback_from for turn in turns} == {"qwen2.5-coder-1.5b"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("--model", "fake"), id="scripted"),
+        pytest.param(
+            ("--role", f"challenger={SMALLEST}", "--max-tokens", "2000"),
+            id="real model",
+            marks=pytest.mark.weights(SMALLEST),
+        ),
+    ],
+)
+def test_ctrl_c_in_mid_turn_says_what_is_saved(arguments: tuple[str, ...], fake_model, request):
+    fake_model(2.0 if "scripted" in request.node.name else 0.0)
+    process = start("run", "challenge", "Tell a long story.", "--stream", *arguments)
+    assert process.stderr is not None
+    shown = ""
+    while "challenger" not in shown:
+        shown += process.stderr.read(1)
+    process.stderr.read(5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    [saved] = saved_runs()
+    assert saved["status"] == "cancelled"
+    assert f"Interrupted. 1 of 3 turns is saved in `outputs/challenge_flows/{saved['id']}" in err
+    assert "Traceback" not in err
+
+
+def test_on_a_terminal_the_answer_is_shown_once():
+    """stdout and stderr are one terminal: the last turn has shown the answer already."""
+    master, terminal = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "agent_lab.cli.main", "run", "challenge", "Why?"],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    ) as process:
+        os.close(terminal)
+        shown = _read_all(master)
+    assert process.returncode == 0
+    assert shown.count("the final answer") == 1
+    assert "the draft" in shown
+
+
+def _read_all(master: int) -> str:
+    chunks = []
+    while select.select([master], [], [], 30)[0]:
+        try:
+            chunk = os.read(master, 4096)
+        except OSError:
+            break
+        if not chunk:
+            break
+        chunks.append(chunk)
+    os.close(master)
+    return b"".join(chunks).decode()

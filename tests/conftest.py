@@ -1,0 +1,76 @@
+"""What every test stands on: an environment of its own, and real weights where it asks."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agent_lab.config import Settings, load_settings
+from agent_lab.lab import Lab, build
+from agent_lab.providers.local.scripted_provider import ScriptedProvider
+from agent_lab.providers.local.weights.store import WeightsStore
+from agent_lab.providers.provider_gateway import ProviderGateway
+from agent_lab.providers.registries.model_registry import ModelRegistry
+
+REPOSITORY = Path(__file__).parent.parent
+WEIGHTS_FOLDER = load_settings().weights_folder.resolve()
+OURS = ("AGENT_LAB_", "HF_")
+FIRST_LAB = {
+    "APP_ENV",
+    "LOG_LEVEL",
+    "PORT",
+    "DEFAULT_PROVIDER",
+    "DEFAULT_STRATEGY",
+    "MAX_TOKENS_DEFAULT",
+    "MAX_VRAM_USAGE_GB",
+    "MODEL_CACHE_DIR",
+    "OPENAI_API_KEY",
+    "ANTHROPIC_API_KEY",
+}
+FIXED_SECRET = b"a secret of the tests, always the same"
+
+
+@pytest.fixture(autouse=True)
+def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting, key or file of the machine reaches a test, and nothing of a test the machine."""
+    for name in list(os.environ):
+        if name.startswith(OURS) or name in FIRST_LAB:
+            monkeypatch.delenv(name)
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    monkeypatch.setenv("AGENT_LAB_OFFLINE", "true")
+
+
+@pytest.fixture(autouse=True)
+def real_weights(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a test that is marked `weights(key)` the pulled weights; missing ones are a failure."""
+    marker = request.node.get_closest_marker("weights")
+    if marker is None:
+        return
+    entry = ModelRegistry.load().get(marker.args[0])
+    if not WeightsStore(WEIGHTS_FOLDER).present(entry):
+        pytest.fail(f"The weights of `{entry.key}` are not here: make weights", pytrace=False)
+    monkeypatch.setenv("MODEL_CACHE_DIR", str(WEIGHTS_FOLDER))
+
+
+@pytest.fixture
+def settings(own_environment: None, real_weights: None, tmp_path: Path) -> Settings:
+    """Settings whose runs are saved in the test's own folder."""
+    return load_settings(outputs_dir=tmp_path / "outputs", home=tmp_path / "home")
+
+
+@pytest.fixture
+def scripted() -> ScriptedProvider:
+    """A provider that plays a whole challenge debate."""
+    return ScriptedProvider(
+        {"creator": "the draft", "challenger": "the critique", "refiner": "the final answer"}
+    )
+
+
+@pytest.fixture
+def scripted_lab(settings: Settings, scripted: ScriptedProvider) -> Lab:
+    """A lab in which three models play that debate."""
+    gateway = ProviderGateway.scripted(scripted, ("first", "second", "third"))
+    return build(settings, gateway=gateway)
