@@ -19,7 +19,7 @@ export PROMPT
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help setup setup-dev weights demo test check wheels serve docs lock clean
+.PHONY: help setup setup-dev weights demo test check wheels docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -67,9 +67,6 @@ wheels: setup-dev
 		$(BIN)/python -m pip install -qq --dry-run --ignore-installed --only-binary=:all: \
 			--python-version $$version --require-hashes -r requirements/dev.lock; \
 	done
-
-serve: setup  ## start the server
-	$(BIN)/agent-lab serve
 
 docs: setup  ## write the generated pages of docs/
 	$(BIN)/python scripts/generate_docs.py

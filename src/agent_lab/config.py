@@ -8,10 +8,10 @@ user's configuration folder, default. Settings are read at the edge and handed o
 import os
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -38,6 +38,12 @@ def _first_lab_key(name: str, default: Any, description: str, **limits: Any) -> 
 
 def _user_folder(variable: str, fallback: str) -> Path:
     return Path(os.environ.get(variable) or Path.home() / fallback) / "ai-agent-lab"
+
+
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+    BeforeValidator(lambda level: str(level).upper()),
+]
 
 
 class _LabToml(TomlConfigSettingsSource):
@@ -69,7 +75,7 @@ class Settings(BaseSettings):
     app_env: Literal["dev", "prod"] = _first_lab_key(
         "APP_ENV", "dev", "`dev`: text logs; `prod`: JSON logs."
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = _first_lab_key(
+    log_level: LogLevel = _first_lab_key(
         "LOG_LEVEL", "WARNING", "Least severity that is logged (to stderr)."
     )
     default_model: str | None = _key(

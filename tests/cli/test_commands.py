@@ -1,5 +1,6 @@
 """What the commands print, and where."""
 
+import hashlib
 import io
 import json
 import os
@@ -104,6 +105,27 @@ def test_models_are_listed_and_shown(agent_lab: Run):
     assert rows[SMALLEST]["present"] is False
     assert "Apache-2.0" in agent_lab("models", "show", SMALLEST).out
     assert json.loads(agent_lab("models", "show", SMALLEST, "--json").out)["bytes"] == 98362432
+
+
+def test_weights_are_pulled_repaired_and_fetched_again(agent_lab: Run, tmp_path: Path):
+    content = b"weights" * 1000
+    (tmp_path / "source.gguf").write_bytes(content)
+    with (tmp_path / "models.toml").open("a", encoding="utf-8") as file:
+        file.write(
+            f'[models.mine]\nprovider = "local"\nfile = "mine.gguf"\nlicence = "MIT"\n'
+            f"context_window = 512\nbytes = {len(content)}\n"
+            f'sha256 = "{hashlib.sha256(content).hexdigest()}"\n'
+            f'sources = ["file:{tmp_path / "source.gguf"}"]\n'
+        )
+    first = agent_lab("models", "pull", "mine")
+    assert first.code == 0
+    assert "Licence: MIT" in first.err
+    assert "is here already" in agent_lab("models", "pull", "mine").err
+    path = Path(json.loads(agent_lab("models", "show", "mine", "--json").out)["path"])
+    path.write_bytes(content.replace(b"w", b"W"))
+    assert "is in `" in agent_lab("models", "pull", "mine").err
+    assert path.read_bytes() == content
+    assert "is in `" in agent_lab("models", "pull", "mine", "--force").err
 
 
 @pytest.mark.weights(SMALLEST)

@@ -49,7 +49,9 @@ def ask(
     if stream:
         typer.echo()
     if sys.stderr.isatty():
-        typer.secho(_took(answer), err=True, dim=True)
+        from rich.console import Console
+
+        Console(stderr=True).print(_took(answer), style="dim", highlight=False, soft_wrap=True)
     result.write(answer.text, answer, already_seen=stream)
 
 

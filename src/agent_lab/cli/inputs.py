@@ -14,8 +14,20 @@ STANDARD_INPUT = "-"
 
 
 def read_prompt(prompt: str) -> str:
-    """Return the prompt, or standard input for `-`."""
-    return sys.stdin.read() if prompt == STANDARD_INPUT else prompt
+    """Return the prompt, or standard input for `-`.
+
+    Raises:
+        InvalidRequestError: Standard input is no text.
+    """
+    if prompt != STANDARD_INPUT:
+        return prompt
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError(
+            "Standard input cannot be read as `prompt`: it is not UTF-8 text.",
+            hint="agent-lab run challenge - < question.txt",
+        ) from error
 
 
 def read_attachments(paths: Sequence[Path]) -> tuple["Attachment", ...]:

@@ -28,6 +28,7 @@ class PullView:
             BarColumn,
             DownloadColumn,
             Progress,
+            SpinnerColumn,
             TextColumn,
             TimeRemainingColumn,
             TransferSpeedColumn,
@@ -36,6 +37,7 @@ class PullView:
         self._key = entry.key
         self._source = ""
         self._bar = Progress(
+            SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
             DownloadColumn(),
@@ -45,6 +47,8 @@ class PullView:
             disable=not sys.stderr.isatty(),
         )
         self._task = self._bar.add_task(entry.key, total=entry.bytes or None)
+        self.fetched = False
+        """Whether anything had to be fetched."""
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -60,10 +64,13 @@ class PullView:
 
     def __call__(self, progress: "PullProgress") -> None:
         """Show one step."""
+        self.fetched = True
         if progress.source != self._source:
             self._source = progress.source
             if progress.source:
-                say(f"`{self._key}` from {progress.source}")
+                # By the bar's own console: it draws itself again below the line.
+                line = f"agent-lab: `{self._key}` from {progress.source}"
+                self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         self._bar.update(
             self._task,
             completed=progress.done,
@@ -83,10 +90,9 @@ def pull_models(settings: "Settings", keys: Sequence[str], *, force: bool = Fals
 async def _pull(gateway: "ProviderGateway", entry: "ModelEntry", *, force: bool) -> None:
     if force:
         gateway.weights.remove(entry)
-    if gateway.weights.present(entry):
-        await asyncio.to_thread(gateway.weights.verified_path, entry)
-        say(f"`{entry.key}` is here already: `{gateway.weights.path(entry)}`.")
-        return
     with PullView(entry) as view:
         path = await gateway.weights.pull(entry, view)
-    say(f"`{entry.key}` is in `{path}`. Licence: {entry.licence or 'unknown'}.")
+    if view.fetched:
+        say(f"`{entry.key}` is in `{path}`. Licence: {entry.licence or 'unknown'}.")
+    else:
+        say(f"`{entry.key}` is here already: `{path}`.")

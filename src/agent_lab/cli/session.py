@@ -38,11 +38,15 @@ def with_lab(settings: "Settings", work: "Callable[[Lab], Awaitable[Result]]") -
 
     On a terminal, weights that are missing are offered to be pulled; then the work begins again.
     """
+    from ulid import ULID
+
     from agent_lab.lab import build
+    from agent_lab.observability.logger import log_context
 
     async def session() -> Result:
-        async with build(settings) as lab:
-            return await work(lab)
+        with log_context(request_id=str(ULID())):
+            async with build(settings) as lab:
+                return await work(lab)
 
     try:
         return asyncio.run(session())

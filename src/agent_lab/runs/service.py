@@ -89,6 +89,7 @@ class RunService:
             now=self._now,
         )
         with log_context(run_id=run_id):
+            logger.info("The flow `%s` starts", flow.name)
             await recorder.record("RUN_STARTED", _started(run_id, flow, request, lang, seed, cast))
             try:
                 await self._finish(
@@ -106,7 +107,9 @@ class RunService:
                 await recorder.record("RUN_ERROR", _failed(bug))
                 save(fold(recorder.events), self._outputs)
                 raise
-        return self._saved(fold(recorder.events))
+            record = self._saved(fold(recorder.events))
+            logger.info("The run is %s: %s", record.status, record.summary)
+        return record
 
     def record_path(self, flow: str, run_id: str) -> Path:
         """Where the record of a run is saved."""

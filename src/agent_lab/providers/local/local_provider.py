@@ -1,6 +1,7 @@
 """Answers calls with models that run in this process, loading each at its first use."""
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -16,6 +17,10 @@ from agent_lab.providers.base import Delta, Emit, Provider, ProviderAnswer, Prov
 from agent_lab.providers.local.engines.base import ENGINES, Engine, EngineAnswer
 from agent_lab.providers.local.weights.store import WeightsStore
 from agent_lab.providers.registries.model_registry import ModelEntry
+
+logger = logging.getLogger(__name__)
+
+CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
 class _LoadedModel(NamedTuple):
@@ -94,6 +99,7 @@ class LocalProvider(Provider):
                 path = await asyncio.to_thread(self._weights.verified_path, entry)
                 engine = await asyncio.to_thread(self._engine, entry, path)
                 thread = ThreadPoolExecutor(1, thread_name_prefix=f"engine-{entry.key}")
+                logger.info("`%s` is loaded", entry.key)
                 self._loaded[entry.key] = _LoadedModel(engine, thread, asyncio.Lock())
             return self._loaded[entry.key]
 
@@ -130,7 +136,7 @@ def available_cores() -> int:
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        quota, period = CPU_LIMIT.read_text(encoding="ascii").split()
     except (OSError, ValueError):
         return cores
     return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))

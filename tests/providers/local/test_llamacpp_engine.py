@@ -1,0 +1,119 @@
+"""The real llama.cpp, where it errs: every way that it fails is one of our errors."""
+
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent_lab.contracts import Message
+from agent_lab.errors import (
+    MissingDependencyError,
+    ProviderRequestError,
+    ProviderUnavailableError,
+)
+from agent_lab.providers.base import Delta
+from agent_lab.providers.local.engines.base import ENGINES, Engine
+from agent_lab.providers.local.engines.llamacpp_engine import LlamaCppEngine
+from agent_lab.providers.registries.model_registry import ModelEntry, ModelRegistry
+from tests.conftest import WEIGHTS_FOLDER
+
+SMALLEST = ModelRegistry.load().get("smollm2-135m")
+HELLO = (Message(role="user", content="Say hello."),)
+needs_weights = pytest.mark.weights(SMALLEST.key)
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    loaded = LlamaCppEngine.load(SMALLEST, WEIGHTS_FOLDER / SMALLEST.file, 512, 1)
+    yield loaded
+    loaded.close()
+
+
+def chat(engine: Engine, emit=lambda delta: None, cancelled=lambda: False, **params):
+    return engine.chat(HELLO, {"max_tokens": 8, **params}, emit, cancelled)
+
+
+def test_the_engine_is_found_by_its_name():
+    assert ENGINES.get("llamacpp") is LlamaCppEngine
+
+
+@needs_weights
+def test_a_schema_that_is_none_is_refused(engine: Engine):
+    with pytest.raises(ProviderRequestError, match=SMALLEST.key):
+        chat(engine, response_schema={"type": "no such type"})
+
+
+@needs_weights
+def test_a_fault_of_the_reader_is_not_swallowed_and_ends_the_answer(engine: Engine):
+    def broken(delta: Delta) -> None:
+        raise RuntimeError("the reader broke")
+
+    with pytest.raises(RuntimeError, match="the reader broke"):
+        chat(engine, emit=broken)
+    assert chat(engine).text
+
+
+@needs_weights
+def test_cancelling_stops_between_two_tokens(engine: Engine):
+    pieces: list[str] = []
+    with pytest.raises(Exception, match="without a finish reason"):
+        chat(
+            engine,
+            emit=lambda delta: pieces.append(delta.text),
+            cancelled=lambda: len(pieces) >= 3,
+            max_tokens=200,
+        )
+    assert len(pieces) < 10
+
+
+@needs_weights
+def test_the_engines_own_port_answers_nobody_without_its_key(engine: Engine):
+    address = engine._server.listening_address  # type: ignore[attr-defined]
+    assert address.startswith("http://127.0.0.1:")
+    with pytest.raises(urllib.error.HTTPError, match="401") as refused:
+        urllib.request.urlopen(f"{address}/v1/chat/completions", data=b"{}")  # noqa: S310
+    refused.value.close()
+
+
+def test_a_file_that_is_no_model_is_named_with_a_way_to_learn_more(tmp_path: Path):
+    (tmp_path / "x.gguf").write_bytes(b"not a model")
+    with pytest.raises(ProviderUnavailableError, match=r"cannot load `broken`.*x\.gguf") as raised:
+        LlamaCppEngine.load(
+            ModelEntry(key="broken", provider="local", context_window=512),
+            tmp_path / "x.gguf",
+            512,
+            1,
+        )
+    assert "LOG_LEVEL=DEBUG agent-lab" in raised.value.hint
+
+
+def test_without_the_binding_the_error_is_the_pip_command(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    with pytest.raises(MissingDependencyError) as raised:
+        LlamaCppEngine.load(SMALLEST, Path("unused.gguf"), 512, 1)
+    assert raised.value.hint == "pip install 'ai-agent-lab-v3[llamacpp]'"
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, "PASSIVE None"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"),
+        ({"GOMP_SPINCOUNT": "1000"}, "None 1000"),
+    ],
+)
+def test_idle_threads_do_not_spin_unless_the_user_chose(own: dict[str, str], expected: str):
+    program = (
+        "import os\n"
+        "from agent_lab.providers.local.engines.llamacpp_engine import _import_binding\n"
+        "_import_binding()\n"
+        "print(os.environ.get('OMP_WAIT_POLICY'), os.environ.get('GOMP_SPINCOUNT'))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", program], env=own, capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.strip() == expected
