@@ -84,8 +84,8 @@ class Settings(BaseSettings):
         "Model key for roles that name none. Unset: the demo model if its weights are here, "
         "else the largest pulled local model.",
     )
-    default_strategy: str = _first_lab_key(
-        "DEFAULT_STRATEGY", "optimized", "Strategy for models that name none."
+    default_strategy: str | None = _first_lab_key(
+        "DEFAULT_STRATEGY", None, "Strategy where nobody names one; unset: the model's own."
     )
     max_tokens_default: int | None = _first_lab_key(
         "MAX_TOKENS_DEFAULT",

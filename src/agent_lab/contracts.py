@@ -95,7 +95,7 @@ class GenerationRequest(Request):
     model_key: str | None = None
     """None: the default model."""
     strategy: str | None = None
-    """None: the model's own `default_strategy`, else DEFAULT_STRATEGY."""
+    """None: DEFAULT_STRATEGY, else the model's own."""
     max_tokens: int | None = Field(None, gt=0)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)

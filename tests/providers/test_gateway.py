@@ -89,6 +89,18 @@ async def test_the_request_goes_before_the_configuration_and_that_before_the_str
     assert asked == [(512, 0.7), (99, 0.7), (7, 1.5), (5, 0.7)]
 
 
+async def test_the_strategy_is_the_requests_else_the_configured_else_the_models(
+    settings: Settings,
+):
+    provider = ScriptedProvider(lambda call: "ok")
+    own = gateway_of(settings, provider, default_strategy="creative")
+    assert (await own.generate({"prompt": "hi"})).strategy == "creative"
+    preferred = settings.model_copy(update={"default_strategy": "precise"})
+    configured = gateway_of(preferred, provider, default_strategy="creative")
+    assert (await configured.generate({"prompt": "hi"})).strategy == "precise"
+    assert (await configured.generate({"prompt": "hi", "strategy": "greedy"})).strategy == "greedy"
+
+
 async def test_usage_is_priced_by_the_registry(settings: Settings):
     reply = ScriptedReply("ok", usage=Usage(prompt_tokens=1000, completion_tokens=500))
     priced = gateway_of(

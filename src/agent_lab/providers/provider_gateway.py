@@ -192,13 +192,13 @@ class ProviderGateway:
         return ResolvedModel(entry, None if entry.key == DEMO_MODEL else DEMO_MODEL)
 
     def select_strategy(self, name: str | None, model: ModelEntry) -> Strategy:
-        """Return the strategy of this name, else the model's own, else the configured one.
+        """Return the strategy of this name, else the configured one, else the model's own.
 
         Raises:
             UnknownStrategyError: There is no such strategy.
         """
         return self.strategies.get(
-            name or model.default_strategy or self._settings.default_strategy
+            name or self._settings.default_strategy or model.default_strategy
         )
 
     async def prepare(self, keys: Iterable[str | None], strategies: Iterable[str]) -> None:
@@ -214,6 +214,7 @@ class ProviderGateway:
         for name in strategies:
             self.strategies.get(name)
         for entry in {key: self.resolve_model(key).entry for key in keys}.values():
+            self.select_strategy(None, entry)
             await self._provider(entry.provider).check(entry)
 
     async def aclose(self) -> None:

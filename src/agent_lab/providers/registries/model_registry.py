@@ -36,7 +36,7 @@ class ModelEntry(Contract):
     sources: tuple[str, ...] = ()
     context_window: int = Field(gt=0)
     """Tokens of prompt and answer together that the model was made for."""
-    default_strategy: str = ""
+    default_strategy: str = "optimized"
     capabilities: tuple[Capability, ...] = ("chat",)
     cost_profile: CostProfile | None = None
     """None: the cost of a call is unknown."""
