@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
-from agent_lab.errors import InvalidRequestError
+from agent_lab.errors import AgentLabError, InvalidRequestError
 
 JsonObject = dict[str, Any]
 Language = Literal["en", "es"]
@@ -191,6 +191,17 @@ class ErrorInfo(Contract):
     hint: str = ""
     details: JsonObject = {}
     exit_code: int = 1
+
+    @classmethod
+    def of(cls, error: AgentLabError) -> Self:
+        """Describe an error."""
+        return cls(
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            details=error.details,
+            exit_code=error.exit_code,
+        )
 
 
 class Turn(Contract):

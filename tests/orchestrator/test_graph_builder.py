@@ -88,6 +88,12 @@ async def test_a_terminal_inside_a_branch_ends_that_branch(text: str, expected: 
     assert await ran(config, text) == expected
 
 
+async def test_a_branch_that_was_not_taken_does_not_degrade_the_answer():
+    config = flow(("a", "b", IS_HELLO), ("a", "c"), nodes="a b c")
+    outcome = await run_flow(config, context("bye"), lang="en", builder=builder([]))
+    assert (outcome.output, outcome.degraded) == ("c", ())
+
+
 async def test_a_node_whose_only_edge_has_a_condition_can_be_the_last_one():
     config = flow(("a", "b", IS_HELLO), nodes="a b")
     assert GraphBuilder._find_terminal_nodes(config) == ["a", "b"]
@@ -140,16 +146,17 @@ async def test_every_key_that_a_node_may_return_reaches_the_final_state():
     assert outcome.state["lang"] == "es"
 
 
-async def test_a_key_that_is_not_declared_is_refused_by_name():
+@pytest.mark.parametrize("key", ["creator_output", "user_input"])
+async def test_a_key_that_no_node_may_change_is_refused_by_name(key: str):
     def undeclared(config: NodeConfig, _: FlowConfig):
         async def run(state: AgentState, __: RunContext) -> StateUpdate:
-            return {"creator_output": "lost"}  # type: ignore[typeddict-unknown-key]
+            return {key: "lost"}  # type: ignore[misc]
 
         return run
 
     made = GraphBuilder()
     made.register_node("note", undeclared)
-    with pytest.raises(ConfigurationError, match="`creator_output`"):
+    with pytest.raises(ConfigurationError, match=f"returned `{key}`"):
         await run_flow(flow(nodes="a"), context(), lang="en", builder=made)
 
 

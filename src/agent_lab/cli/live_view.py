@@ -1,12 +1,17 @@
 """Shows a run on the terminal while it happens: every turn as it is written, and what it took."""
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from agent_lab.contracts import RunRecord, Turn
     from agent_lab.runs.events import RunEvent
 
+WORTH_SAYING = 0.05
+"""Seconds; less is shown as 0.0."""
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 # Everything that could move the cursor or start an escape sequence: model output is not trusted.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -17,12 +22,15 @@ class LiveView:
 
     Args:
         verbose: Also show the prompts.
+        console: Where to; None: stderr.
     """
 
-    def __init__(self, *, verbose: bool) -> None:
+    def __init__(self, *, verbose: bool, console: "Console | None" = None) -> None:
         from rich.console import Console
 
-        self._console: Console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+        self._console = console or Console(
+            stderr=True, soft_wrap=True, highlight=False, markup=False
+        )
         self._verbose = verbose
         self._waiting = self._console.status("")
         self._roles: list[str] = []
@@ -45,10 +53,11 @@ class LiveView:
         """Whether a text is what the last turn ended with on the screen."""
         return self._streamed.strip() == text.strip()
 
-    def summary(self, record: "RunRecord", saved: str) -> None:
+    def summary(self, record: "RunRecord", path: Path) -> None:
         """Show what the whole run took, and where it is saved."""
         self._console.print(record.summary, style="bold")
-        self._console.print(f"Saved: {saved}", style="dim")
+        if path.exists():
+            self._console.print(f"Saved: {path}", style="dim")
 
     def _run_started(self, event: "RunEvent") -> None:
         run = event.payload["run"]
@@ -107,7 +116,9 @@ def took(turn: "Turn") -> str:
         ("read prompt", timings.prefill),
         ("write", timings.decode),
     ]
-    parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in steps if seconds)
+    parts = ", ".join(
+        f"{name} {seconds:.1f} s" for name, seconds in steps if seconds and seconds >= WORTH_SAYING
+    )
     reused = f", {turn.cached_tokens} of them already computed" if turn.cached_tokens else ""
     return (
         f"{turn.model_resolved} · {turn.seconds:.1f} s"

@@ -114,7 +114,7 @@ def _run(request: "RunRequest", watch: Watch) -> "RunRecord":
     async def work(lab: "Lab") -> "RunRecord":
         record = await lab.runs.run(request, watch)
         if watch.view is not None:
-            watch.view.summary(record, str(lab.runs.record_path(record.flow, record.id)))
+            watch.view.summary(record, lab.runs.record_path(record.flow, record.id))
         return record
 
     settings = open_settings()

@@ -1,8 +1,8 @@
 """What a run carries from node to node.
 
-LangGraph drops a key that is not declared here, without a word; therefore nodes may return
-declared keys only, and the graph builder refuses any other. Keys that several nodes write have a
-reducer, so that parallel branches add to them instead of overwriting each other.
+LangGraph drops a key that is not declared here, without a word; therefore nodes may return the
+keys of `StateUpdate` only, and the graph builder refuses any other. Keys that several nodes write
+have a reducer, so that parallel branches add to them instead of overwriting each other.
 """
 
 from typing import Annotated, TypedDict

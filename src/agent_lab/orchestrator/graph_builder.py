@@ -1,7 +1,7 @@
 """Turns a flow into a LangGraph graph."""
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from langgraph.graph import END, START, StateGraph
@@ -55,7 +55,8 @@ class GraphBuilder:
         graph.add_edge(START, flow.entry_point)
         terminals = self._find_terminal_nodes(flow)
         for config in flow.nodes:
-            _connect(graph, config.id, flow.edges_from(config.id), terminals)
+            ends = [END] if config.id in terminals else []
+            _connect(graph, config.id, flow.edges_from(config.id), ends)
         return graph.compile()
 
     @staticmethod
@@ -89,25 +90,22 @@ def _step(config: NodeConfig, work: NodeFunction) -> Callable[..., Any]:
 
 
 def _refuse_undeclared(config: NodeConfig, update: StateUpdate) -> None:
-    declared = AgentState.__annotations__
+    declared = StateUpdate.__annotations__
     undeclared = sorted(set(update) - set(declared))
     if undeclared:
         raise ConfigurationError(
-            f"Node `{config.id}` returned `{undeclared[0]}`, which `AgentState` does not declare; "
-            f"it would be lost. Declared are {', '.join(f'`{key}`' for key in declared)}."
+            f"Node `{config.id}` returned `{undeclared[0]}`, which no node may change; "
+            f"nodes may return {', '.join(f'`{key}`' for key in declared)}."
         )
 
 
-def _connect(
-    graph: Any, source: str, edges: Collection[EdgeConfig], terminals: Collection[str]
-) -> None:
+def _connect(graph: Any, source: str, edges: list[EdgeConfig], ends: list[str]) -> None:
     conditional = [edge for edge in edges if edge.condition is not None]
-    always = [edge.target for edge in edges if edge.condition is None]
+    otherwise = [edge.target for edge in edges if edge.condition is None] + ends
     if not conditional:
-        for target in always or [END]:
+        for target in otherwise:
             graph.add_edge(source, target)
         return
-    otherwise = always or [END]
 
     def route(state: AgentState) -> list[str]:
         values = condition_values(state)

@@ -17,6 +17,11 @@ EventType = Literal[
 """The event types of AG-UI 1.0 that a run uses."""
 
 
+def message_id(path: str, visit: int, retry: int) -> str:
+    """The name of a turn in the events of its run."""
+    return f"{path}:{visit}:{retry}"
+
+
 class RunRecorder(Protocol):
     """Takes the events of one run, in order."""
 
@@ -26,8 +31,8 @@ class RunRecorder(Protocol):
     async def record_turn(self, turn: Turn) -> None:
         """Add a finished turn, as `TEXT_MESSAGE_END`."""
 
-    def publish_delta(self, message_id: str, delta: str, *, reasoning: bool) -> None:
-        """Show a piece of a turn to whoever is watching; it does not enter the log."""
+    def publish_delta(self, turn: str, delta: str, *, reasoning: bool) -> None:
+        """Show a piece of the turn of this `message_id`; it does not enter the log."""
 
 
 class NoRecorder:
@@ -39,5 +44,5 @@ class NoRecorder:
     async def record_turn(self, turn: Turn) -> None:
         """Ignore the turn."""
 
-    def publish_delta(self, message_id: str, delta: str, *, reasoning: bool) -> None:
+    def publish_delta(self, turn: str, delta: str, *, reasoning: bool) -> None:
         """Ignore the delta."""

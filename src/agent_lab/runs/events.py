@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from agent_lab.contracts import Contract, JsonObject, Turn
-from agent_lab.orchestrator.run_recorder import EventType
+from agent_lab.orchestrator.run_recorder import EventType, message_id
 
 
 class RunEvent(Contract):
@@ -47,13 +47,13 @@ class InMemoryRecorder:
     async def record_turn(self, turn: Turn) -> None:
         """Add a finished turn to the log."""
         numbered = turn.model_copy(update={"seq": len(self.events) + 1})
-        message_id = f"{turn.path}:{turn.visit}:{turn.retry}"
-        payload = {"messageId": message_id, "turn": numbered.model_dump(mode="json")}
+        name = message_id(turn.path, turn.visit, turn.retry)
+        payload = {"messageId": name, "turn": numbered.model_dump(mode="json")}
         await self.record("TEXT_MESSAGE_END", payload)
 
-    def publish_delta(self, message_id: str, delta: str, *, reasoning: bool) -> None:
+    def publish_delta(self, turn: str, delta: str, *, reasoning: bool) -> None:
         """Show a piece of a turn to the listener."""
-        payload = {"messageId": message_id, "delta": delta, "reasoning": reasoning}
+        payload = {"messageId": turn, "delta": delta, "reasoning": reasoning}
         self._listener(self._event("TEXT_MESSAGE_CONTENT", payload, None))
 
     def _event(self, event_type: EventType, payload: JsonObject, seq: int | None) -> RunEvent:

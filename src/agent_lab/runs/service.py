@@ -97,17 +97,17 @@ class RunService:
                 )
             except asyncio.CancelledError:
                 await recorder.record("RUN_ERROR", _cancelled())
-                save(fold(recorder.events), self._outputs)
+                self._saved(recorder)
                 raise
             except AgentLabError as error:
-                await recorder.record("RUN_ERROR", _failed(_info(error)))
+                await recorder.record("RUN_ERROR", _failed(ErrorInfo.of(error)))
             except Exception as error:
                 logger.exception("The run ended by a fault of the lab itself")
                 bug = ErrorInfo(code="internal_error", message=repr(error))
                 await recorder.record("RUN_ERROR", _failed(bug))
-                save(fold(recorder.events), self._outputs)
+                self._saved(recorder)
                 raise
-            record = self._saved(fold(recorder.events))
+            record = self._saved(recorder)
             logger.info("The run is %s: %s", record.status, record.summary)
         return record
 
@@ -152,11 +152,13 @@ class RunService:
         }
         await recorder.record("RUN_FINISHED", {"result": result})
 
-    def _saved(self, record: RunRecord) -> RunRecord:
+    def _saved(self, recorder: InMemoryRecorder) -> RunRecord:
+        record = fold(recorder.events)
         try:
             save(record, self._outputs)
         except StorageError as error:
             # The answer is paid for: it is worth more than its file.
+            logger.warning("The run is not saved: %s", error.message)
             degraded = (*record.degraded, f"The run is not saved: {error.message}")
             return record.model_copy(update={"degraded": degraded})
         return record
@@ -195,13 +197,3 @@ def _failed(error: ErrorInfo) -> JsonObject:
 def _cancelled() -> JsonObject:
     result = {"status": "cancelled", "stop_reason": "cancelled"}
     return {"code": "cancelled", "message": "The run was cancelled.", "result": result}
-
-
-def _info(error: AgentLabError) -> ErrorInfo:
-    return ErrorInfo(
-        code=error.code,
-        message=error.message,
-        hint=error.hint,
-        details=error.details,
-        exit_code=error.exit_code,
-    )

@@ -24,6 +24,7 @@ from agent_lab.flows.graph_configs import FlowConfig, NodeConfig
 from agent_lab.flows.prompt_templates import format_prompt_template, in_language, placeholders
 from agent_lab.orchestrator.agent_state import AgentState, StateUpdate, failures_of
 from agent_lab.orchestrator.run_context import NodeFunction, RunContext, node, wished_model
+from agent_lab.orchestrator.run_recorder import message_id
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class _Speaker:
         self._config = config
         self._run = run
         self._visit = state["visits"].get(config.id, 0)
-        self._message_id = f"{config.id}:{self._visit}:0"
+        self._message_id = message_id(config.id, self._visit, retry=0)
         self._request = _request(config, flow, state, run)
 
     async def speak(self) -> Turn:
@@ -200,14 +201,8 @@ def _succeeded(result: GenerationResult) -> dict[str, Any]:
 def _failed(error: AgentLabError) -> dict[str, Any]:
     return {
         "status": "failed",
-        "attempts": error.details.get("attempts", ()),
-        "error": ErrorInfo(
-            code=error.code,
-            message=error.message,
-            hint=error.hint,
-            details={name: value for name, value in error.details.items() if name != "attempts"},
-            exit_code=error.exit_code,
-        ),
+        "attempts": error.details.pop("attempts", ()),
+        "error": ErrorInfo.of(error),
     }
 
 

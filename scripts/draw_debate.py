@@ -1,0 +1,56 @@
+"""Draws a saved run as the command line showed it: the picture in the README.
+
+python scripts/draw_debate.py outputs/challenge_flows/ID.json docs/debate.svg
+"""
+
+import io
+import json
+import re
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from agent_lab.cli.live_view import LiveView
+from agent_lab.contracts import RunRecord
+from agent_lab.orchestrator.run_recorder import EventType
+from agent_lab.runs.events import RunEvent
+
+WIDTH = 100
+
+
+def draw(record: RunRecord, picture: Path) -> None:
+    """Show the run's turns to a recording console and save what it shows."""
+    console = Console(
+        record=True, width=WIDTH, file=io.StringIO(), color_system="truecolor", highlight=False
+    )
+    view = LiveView(verbose=False, console=console)
+
+    def show(event_type: EventType, **payload: object) -> None:
+        event = RunEvent(
+            run_id=record.id, seq=None, ts=record.created_at, type=event_type, payload=payload
+        )
+        view(event)
+
+    cast = [{"role": turn.role} for turn in record.turns]
+    show("RUN_STARTED", run=record.model_dump(include={"flow", "seed", "lang"}), cast=cast)
+    for turn in record.turns:
+        show("TEXT_MESSAGE_START", name=turn.role, metadata={"messages": []})
+        show("TEXT_MESSAGE_CONTENT", delta=turn.text, reasoning=False)
+        show("TEXT_MESSAGE_END", turn=turn.model_dump(mode="json"))
+    console.print(f"\n{record.summary}", style="bold")
+    drawn = console.export_svg(title=f"agent-lab run {record.flow}")
+    # A picture fetches nothing: the reader's own monospace font does.
+    picture.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), "utf-8")
+
+
+def main() -> None:
+    """Read the record, write the picture."""
+    saved, picture = map(Path, sys.argv[1:])
+    fields = json.loads(saved.read_text(encoding="utf-8"))
+    record = RunRecord.model_validate({name: fields[name] for name in RunRecord.model_fields})
+    draw(record, picture)
+
+
+if __name__ == "__main__":
+    main()
