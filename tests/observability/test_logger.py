@@ -269,3 +269,20 @@ def test_a_mask_inside_quotes_leaves_a_json_line_parseable():
     stream = listen("json", "DEBUG", CANARY)
     logger.error('headers {"token": "%s"}', CANARY)
     assert objects(stream)[0]["message"] == f'headers {{"token": "{MASK}"}}'
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_line_that_cannot_be_formatted_shows_none_of_its_arguments(
+    form: Form, capsys: pytest.CaptureFixture[str]
+):
+    stream = listen(form, "INFO")
+    logger.info("a number: %d", "sk-this-is-a-secret-value")
+    logged = stream.getvalue() + capsys.readouterr().err
+    assert "has a fault" in logged
+    assert "sk-this" not in logged
+
+
+def test_a_closed_stream_stops_nobody():
+    stream = listen("text", "INFO")
+    stream.close()
+    logger.info("said to nobody")

@@ -7,7 +7,7 @@ variables, so they are right in concurrent runs without being passed around.
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Literal, TextIO
 
@@ -53,7 +53,8 @@ class _QuietHandler(logging.StreamHandler[TextIO]):
 
     @override
     def handleError(self, record: logging.LogRecord) -> None:
-        self.stream.write(f"A log line of {record.pathname}:{record.lineno} has a fault.\n")
+        with suppress(OSError, ValueError):  # the stream itself may be what is broken
+            self.stream.write(f"A log line of {record.pathname}:{record.lineno} has a fault.\n")
 
 
 class TextFormatter(logging.Formatter):
