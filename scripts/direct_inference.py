@@ -40,7 +40,7 @@ def main() -> int:
     try:
         asyncio.run(ask(arguments.prompt, arguments.model, arguments.max_tokens))
     except AgentLabError as error:
-        print(f"{error.message} Try: {error.hint}", file=sys.stderr)
+        print(f"{error.message} {error.hint}", file=sys.stderr)
         return error.exit_code
     return 0
 

@@ -182,9 +182,38 @@ def test_ctrl_c_in_mid_turn_says_what_is_saved(arguments: tuple[str, ...], fake_
 
 def test_on_a_terminal_the_answer_is_shown_once():
     """stdout and stderr are one terminal: the last turn has shown the answer already."""
+    shown = on_a_terminal("run", "challenge", "Why?")
+    assert shown.count("the final answer") == 1
+    assert "the draft" in shown
+
+
+@pytest.mark.parametrize(
+    "command", [("run", "challenge", "Why?"), ("run", "challenge", "Why?", "--no-stream")]
+)
+def test_what_a_model_writes_cannot_drive_the_terminal(command: tuple[str, ...], tmp_path: Path):
+    models = (tmp_path / "models.toml").read_text("utf-8")
+    hostile = models.replace("the final answer", "\\u001b]0;owned\\u0007\\u001b[2Jfinal")
+    (tmp_path / "models.toml").write_text(hostile, "utf-8")
+    shown = on_a_terminal(*command)
+    assert "final" in shown
+    assert "\x1b]0;" not in shown
+    assert "\x1b[2J" not in shown
+
+
+def test_an_answer_that_goes_to_a_file_or_a_pipe_is_what_the_model_wrote(
+    agent_lab: Run, tmp_path: Path
+):
+    models = (tmp_path / "models.toml").read_text("utf-8")
+    coloured = models.replace("the final answer", "\\u001b[31mred")
+    (tmp_path / "models.toml").write_text(coloured, "utf-8")
+    assert agent_lab("run", "challenge", "Why?").out == "\x1b[31mred\n"
+
+
+def on_a_terminal(*arguments: str) -> str:
+    """What a terminal shows of a command."""
     master, terminal = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "agent_lab.cli.main", "run", "challenge", "Why?"],
+        [sys.executable, "-m", "agent_lab.cli.main", *arguments],
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -192,8 +221,7 @@ def test_on_a_terminal_the_answer_is_shown_once():
         os.close(terminal)
         shown = _read_all(master)
     assert process.returncode == 0
-    assert shown.count("the final answer") == 1
-    assert "the draft" in shown
+    return shown
 
 
 def _read_all(master: int) -> str:

@@ -7,8 +7,7 @@ import typer
 
 from agent_lab.cli import options
 from agent_lab.cli.inputs import read_prompt
-from agent_lab.cli.live_view import safe
-from agent_lab.cli.outputs import Output
+from agent_lab.cli.outputs import Output, safe
 from agent_lab.cli.session import open_settings, say_fallback, with_lab
 
 if TYPE_CHECKING:

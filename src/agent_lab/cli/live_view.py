@@ -1,8 +1,9 @@
 """Shows a run on the terminal while it happens: every turn as it is written, and what it took."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from agent_lab.cli.outputs import safe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 WORTH_SAYING = 0.05
 """Seconds; less is shown as 0.0."""
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
-# Everything that could move the cursor or start an escape sequence: model output is not trusted.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class LiveView:
@@ -126,8 +125,3 @@ def took(turn: "Turn") -> str:
         + f" · {turn.prompt_tokens} tokens read{reused}, {turn.completion_tokens} written"
         + (" · model was loaded" if turn.model_warm else "")
     )
-
-
-def safe(text: str) -> str:
-    """Take out of a text what could drive the terminal."""
-    return _CONTROL.sub("", text)

@@ -1,5 +1,7 @@
 """Where the result of a command goes: stdout or a file, as text or as JSON; and one-line news."""
 
+import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 
     from agent_lab.contracts import ErrorInfo
 
+# Everything that could move the cursor or start an escape sequence: model output is not trusted.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _HINT = "agent-lab … -o FILE in a folder that you can write"
 
 
@@ -24,6 +28,11 @@ def fail(error: "AgentLabError | ErrorInfo") -> int:
     """Say in one line what is wrong and what to do about it; return the exit code."""
     say(f"{error.message} Try: {error.hint}" if error.hint else error.message)
     return error.exit_code
+
+
+def safe(text: str) -> str:
+    """Take out of a text what could drive the terminal."""
+    return _CONTROL.sub("", text)
 
 
 class Output:
@@ -63,4 +72,4 @@ class Output:
 
             write_atomically(self._file, content.rstrip() + "\n", _HINT)
         elif self._as_json or not already_seen:
-            typer.echo(content)
+            typer.echo(safe(content) if sys.stdout.isatty() else content, color=True)
