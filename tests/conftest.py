@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,9 @@ FIRST_LAB = {
     "OPENAI_API_KEY",
     "ANTHROPIC_API_KEY",
 }
+# A job in the background is started with SIGINT ignored, and its children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 FIXED_SECRET = b"a secret of the tests, always the same"
 
 

@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,16 +64,21 @@ def fake_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[flo
     return install
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    """Start one command as a process of its own."""
-    return subprocess.Popen(
+@contextmanager
+def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Start one command as a process of its own, which does not outlive the test."""
+    with subprocess.Popen(
         [sys.executable, "-m", "agent_lab.cli.main", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def saved_runs(folder: Path = Path("outputs")) -> list[dict[str, object]]:

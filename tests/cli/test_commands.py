@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agent_lab.contracts import RunRecord
-from tests.cli.conftest import Run, saved_runs, start
+from tests.cli.conftest import Run, saved_runs, started
 
 pytestmark = pytest.mark.usefixtures("fake_model")
 SMALLEST = "smollm2-135m"
@@ -164,14 +164,14 @@ def test_another_model_than_the_default_one_says_so_aloud(
 )
 def test_ctrl_c_in_mid_turn_says_what_is_saved(arguments: tuple[str, ...], fake_model, request):
     fake_model(2.0 if "scripted" in request.node.name else 0.0)
-    process = start("run", "challenge", "Tell a long story.", "--stream", *arguments)
-    assert process.stderr is not None
-    shown = ""
-    while "challenger" not in shown:
-        shown += process.stderr.read(1)
-    process.stderr.read(5)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with started("run", "challenge", "Tell a long story.", "--stream", *arguments) as process:
+        assert process.stderr is not None
+        shown = ""
+        while "challenger" not in shown:
+            shown += process.stderr.read(1)
+        process.stderr.read(5)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == ""
     [saved] = saved_runs()
