@@ -101,6 +101,7 @@ class GenerationRequest(Request):
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=0)
     task_type: str | None = None
+    """What kind of question it is, as the task analyzer says; no model is chosen by it yet."""
     context: RequestContext = RequestContext()
     constraints: Constraints = Constraints()
     messages: tuple[Message, ...] = ()
@@ -112,6 +113,7 @@ class GenerationRequest(Request):
     deadline: float | None = None
     """Seconds on the event loop's clock (`loop.time()`) after which nobody waits any more."""
     cache: Literal["default", "off"] = "default"
+    """Whether a stored answer will do; there is no answer cache yet."""
     data_policy: Literal["local", "any"] | None = None
     """Whether the text may leave this machine; None: as configured."""
     role: str = ""

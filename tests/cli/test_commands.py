@@ -9,10 +9,12 @@ import select
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from agent_lab import __version__
 from agent_lab.contracts import RunRecord
 from tests.cli.conftest import Run, saved_runs, started
 
@@ -79,6 +81,11 @@ def test_a_degraded_run_exits_0_and_says_why(agent_lab: Run, tmp_path: Path):
         "agent-lab: Degraded: `challenger` failed: "
         "`fake` answered without any text (finish reason `stop`)."
     ]
+
+
+def test_the_version_is_the_packages(agent_lab: Run):
+    assert agent_lab("--version") == (0, f"agent-lab {__version__}\n", "")
+    assert version("ai-agent-lab-v3") == __version__
 
 
 def test_ask_answers_directly(agent_lab: Run):
@@ -156,7 +163,7 @@ def test_another_model_than_the_default_one_says_so_aloud(
     [
         pytest.param(("--model", "fake"), id="scripted"),
         pytest.param(
-            ("--role", f"challenger={SMALLEST}", "--max-tokens", "2000"),
+            ("--role", f"challenger={SMALLEST}", "--max-tokens", "2000", "--seed", "1"),
             id="real model",
             marks=pytest.mark.weights(SMALLEST),
         ),
@@ -209,7 +216,23 @@ def test_an_answer_that_goes_to_a_file_or_a_pipe_is_what_the_model_wrote(
     assert agent_lab("run", "challenge", "Why?").out == "\x1b[31mred\n"
 
 
-def on_a_terminal(*arguments: str) -> str:
+@pytest.mark.weights(SMALLEST)
+@pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("n\n", 4)])
+def test_on_a_terminal_missing_weights_are_offered_to_be_pulled(
+    typed: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source = Path(os.environ["MODEL_CACHE_DIR"]) / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    with (tmp_path / "models.toml").open("a", encoding="utf-8") as file:
+        file.write(f'[models."{SMALLEST}"]\nsources = ["file:{source}"]\n')
+    monkeypatch.setenv("MODEL_CACHE_DIR", str(tmp_path / "empty"))
+    command = ("run", "challenge", "Why?", "--model", SMALLEST, "--max-tokens", "4")
+    shown = on_a_terminal(*command, typed=typed, code=code)
+    assert "Pull it now? [Y/n]" in shown
+    assert ("3 turns in" in shown) == (code == 0)
+    assert len(saved_runs()) == (1 if code == 0 else 0)
+
+
+def on_a_terminal(*arguments: str, typed: str = "", code: int = 0) -> str:
     """What a terminal shows of a command."""
     master, terminal = pty.openpty()
     with subprocess.Popen(
@@ -219,8 +242,9 @@ def on_a_terminal(*arguments: str) -> str:
         stderr=terminal,
     ) as process:
         os.close(terminal)
+        os.write(master, typed.encode())
         shown = _read_all(master)
-    assert process.returncode == 0
+    assert process.returncode == code
     return shown
 
 

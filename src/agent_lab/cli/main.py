@@ -3,9 +3,11 @@
 import re
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
+from agent_lab import __version__
 from agent_lab.cli import ask, flows, models, run
 from agent_lab.cli.outputs import fail, say
 from agent_lab.errors import AgentLabError
@@ -26,8 +28,20 @@ app.add_typer(flows.app, name="flows")
 app.add_typer(models.app, name="models")
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"agent-lab {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_say_version, is_eager=True),
+    ] = False,
+) -> None:
     """Language models deliberate on a question; you see the debate and what it took."""
 
 
