@@ -8,11 +8,9 @@ from typing import Any, NamedTuple, Self
 
 from agent_lab.config import Settings, load_settings
 from agent_lab.contracts import (
-    Attempt,
     Constraints,
     GenerationRequest,
     GenerationResult,
-    Timings,
 )
 from agent_lab.errors import (
     InvalidRequestError,
@@ -26,18 +24,11 @@ from agent_lab.providers.call_builder import build_call, seconds_left
 from agent_lab.providers.default_model import DEMO_MODEL, choose_default, physical_memory_gb
 from agent_lab.providers.local.scripted_provider import Script, ScriptedProvider
 from agent_lab.providers.local.weights.store import WeightsStore
+from agent_lab.providers.normalisation import ResolvedModel, attempt_since, normalised
 from agent_lab.providers.registries.model_registry import ModelEntry, ModelRegistry
 from agent_lab.providers.registries.strategy_registry import Strategy, StrategyRegistry
 
 logger = logging.getLogger(__name__)
-
-
-class ResolvedModel(NamedTuple):
-    """Which model will answer."""
-
-    entry: ModelEntry
-    fallback_from: str | None = None
-    """The model key that was meant to answer, when another one will."""
 
 
 class GenerationChunk(NamedTuple):
@@ -140,12 +131,12 @@ class ProviderGateway:
             try:
                 answer = await self._answer(call, request, strategy, emit or _silent)
             except ProviderError as error:
-                attempt = _attempt(resolved.entry, error.code, started, error.message)
+                attempt = attempt_since(resolved.entry, error.code, started, error.message)
                 error.details["attempts"] = [attempt.model_dump()]
                 raise
-            attempt = _attempt(resolved.entry, "ok", started)
+            attempt = attempt_since(resolved.entry, "ok", started)
             logger.info("`%s` answered in %.2f s", resolved.entry.key, attempt.seconds)
-        return _result(resolved, strategy, answer, attempt, dropped)
+        return normalised(resolved, strategy, answer, attempt, dropped)
 
     async def stream(
         self, request: GenerationRequest | Mapping[str, Any]
@@ -264,50 +255,6 @@ def _allowed(entry: ModelEntry, constraints: Constraints) -> bool:
 def _refuse_unless(allowed: bool, entry: ModelEntry, reason: str) -> None:
     if not allowed:
         raise InvalidRequestError(f"`{entry.key}` cannot answer: {reason}.")
-
-
-def _attempt(entry: ModelEntry, outcome: str, started: float, error: str = "") -> Attempt:
-    return Attempt(
-        model_key=entry.key,
-        provider=entry.provider,
-        outcome=outcome,
-        seconds=time.perf_counter() - started,
-        error=error,
-    )
-
-
-def _result(
-    resolved: ResolvedModel,
-    strategy: Strategy,
-    answer: ProviderAnswer,
-    attempt: Attempt,
-    dropped: tuple[str, ...],
-) -> GenerationResult:
-    entry, usage, timings = resolved.entry, answer.usage, answer.timings
-    cost = entry.cost_usd(usage.prompt_tokens, usage.completion_tokens)
-    working = attempt.seconds - timings.queue - timings.load_time
-    return GenerationResult(
-        text=answer.text,
-        reasoning=answer.reasoning,
-        tokens_generated=usage.completion_tokens,
-        timings=Timings(
-            queue=timings.queue,
-            load_time=timings.load_time,
-            prefill=timings.prefill,
-            decode=timings.decode,
-            inference_time=max(0.0, working),
-            total=attempt.seconds,
-        ),
-        usage=usage if usage.cost_usd is not None else usage.model_copy(update={"cost_usd": cost}),
-        source=answer.source or entry.provider,
-        model_warm=answer.model_warm,
-        model_resolved=entry.key,
-        strategy=strategy.name,
-        finish_reason=answer.finish_reason,
-        attempts=(attempt,),
-        fallback_from=resolved.fallback_from,
-        dropped_params=(*dropped, *answer.dropped_params),
-    )
 
 
 def _silent(delta: Delta) -> None:
