@@ -32,7 +32,7 @@ def draw(record: RunRecord, picture: Path) -> None:
         )
         view(event)
 
-    cast = [{"role": turn.role} for turn in record.turns]
+    cast = [{"role": turn.role, "model": turn.model_resolved} for turn in record.turns]
     show("RUN_STARTED", run=record.model_dump(include={"flow", "seed", "lang"}), cast=cast)
     for turn in record.turns:
         show("TEXT_MESSAGE_START", name=turn.role, metadata={"messages": []})

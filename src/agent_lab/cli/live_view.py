@@ -32,7 +32,7 @@ class LiveView:
         )
         self._verbose = verbose
         self._waiting = self._console.status("")
-        self._roles: list[str] = []
+        self._models: dict[str, str] = {}
         self._turns = 0
         self._streamed = ""
 
@@ -60,14 +60,17 @@ class LiveView:
 
     def _run_started(self, event: "RunEvent") -> None:
         run = event.payload["run"]
-        self._roles = [member["role"] for member in event.payload["cast"]]
+        self._models = {member["role"]: member["model"] for member in event.payload["cast"]}
         self._console.print(f"{run['flow']} · seed {run['seed']} · {run['lang']}", style="dim")
 
     def _turn_started(self, event: "RunEvent") -> None:
         role, messages = event.payload["name"], event.payload["metadata"]["messages"]
         self._turns += 1
         self._streamed = ""
-        self._console.print(f"\n━━ {self._turns} · {role}", style=f"bold {self._colour(role)}")
+        self._console.print(
+            f"\n━━ {self._turns} · {role}", style=f"bold {self._colour(role)}", end=""
+        )
+        self._console.print(f" · {self._models[role]}", style="dim")
         if self._verbose:
             for message in messages:
                 self._console.print(f"[{message['role']}]", style="dim italic")
@@ -102,12 +105,11 @@ class LiveView:
         self._waiting.stop()
 
     def _colour(self, role: str) -> str:
-        place = self._roles.index(role) if role in self._roles else 0
-        return COLOURS[place % len(COLOURS)]
+        return COLOURS[list(self._models).index(role) % len(COLOURS)]
 
 
 def took(turn: "Turn") -> str:
-    """One line: who answered, how long it was, and where the time went."""
+    """One line: how long a turn took, where the time went, and how much was read and written."""
     timings = turn.timings
     steps = [
         ("waited", timings.queue),
@@ -120,8 +122,8 @@ def took(turn: "Turn") -> str:
     )
     reused = f", {turn.cached_tokens} of them already computed" if turn.cached_tokens else ""
     return (
-        f"{turn.model_resolved} · {turn.seconds:.1f} s"
+        f"{turn.seconds:.1f} s"
         + (f" ({parts})" if parts else "")
-        + f" · {turn.prompt_tokens} tokens read{reused}, {turn.completion_tokens} written"
-        + (" · model was loaded" if turn.model_warm else "")
+        + f" · {turn.prompt_tokens} tokens read{reused}, "
+        f"{turn.completion_tokens} written" + (" · model was loaded" if turn.model_warm else "")
     )

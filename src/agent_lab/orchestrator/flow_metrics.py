@@ -50,7 +50,7 @@ def get_flow_summary(turns: Sequence[Turn], total_time: float) -> str:
     ]
     if usage.cached_tokens:
         share = usage.cached_tokens / usage.prompt_tokens
-        parts.append(f"{share:.0%} of the prompts was already computed")
+        parts.append(f"{share:.0%} of the prompt tokens were already computed")
     if usage.cost_usd:
         parts.append(f"{usage.cost_usd:.4f} USD")
     return "; ".join(parts) + "."
