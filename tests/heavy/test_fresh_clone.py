@@ -26,6 +26,10 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def saved_runs(clone: Path) -> list[Path]:
+    return list(clone.glob("outputs/challenge_flows/*.json"))
+
+
 def make_demo(clone: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = clean_environment(home, MODEL_CACHE_DIR=str(WEIGHTS_FOLDER))
     return subprocess.run(
@@ -41,13 +45,15 @@ def make_demo(clone: Path, home: Path, *arguments: str) -> subprocess.CompletedP
 def test_make_demo_is_a_real_debate_and_fetches_nothing_the_second_time(
     clone: Path, tmp_path: Path
 ):
+    before = set(saved_runs(clone))
     first = make_demo(clone, tmp_path)
     assert first.returncode == 0, first.stderr
     second = make_demo(clone, tmp_path)
     assert second.returncode == 0, second.stderr
     assert second.stderr.count("is here already") == 2
     assert "2 of 3 turns found the model loaded" in second.stderr
-    runs = [json.loads(p.read_text("utf-8")) for p in clone.glob("outputs/challenge_flows/*.json")]
+    new = set(saved_runs(clone)) - before
+    runs = [json.loads(path.read_text("utf-8")) for path in new]
     assert len(runs) == 2
     for run in runs:
         assert run["status"] == "completed"
