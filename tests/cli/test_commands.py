@@ -176,7 +176,8 @@ def test_ctrl_c_in_mid_turn_says_what_is_saved(arguments: tuple[str, ...], fake_
         shown = ""
         while "challenger" not in shown:
             shown += process.stderr.read(1)
-        process.stderr.read(5)
+        process.stderr.readline()
+        process.stderr.read(4)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -184,6 +185,7 @@ def test_ctrl_c_in_mid_turn_says_what_is_saved(arguments: tuple[str, ...], fake_
     [saved] = saved_runs()
     assert saved["status"] == "cancelled"
     assert f"Interrupted. 1 of 3 turns is saved in `outputs/challenge_flows/{saved['id']}" in err
+    assert "\nagent-lab: Interrupted." in err
     assert "Traceback" not in err
 
 

@@ -35,6 +35,7 @@ class LiveView:
         self._models: dict[str, str] = {}
         self._turns = 0
         self._streamed = ""
+        self._writing = False  # the cursor stands behind a piece of a turn
 
     def __call__(self, event: "RunEvent") -> None:
         """Show one event."""
@@ -87,12 +88,14 @@ class LiveView:
             self._console.print(text, end="", style="dim italic")
             return
         self._streamed += text
+        self._writing = True
         self._console.print(text, end="")
 
     def _turn_ended(self, event: "RunEvent") -> None:
         from agent_lab.contracts import Turn
 
         self._waiting.stop()
+        self._writing = False
         turn = Turn.model_validate(event.payload["turn"])
         if turn.error is not None:
             self._console.print(f"\n✗ {safe(turn.error.message)}", style="red")
@@ -103,6 +106,8 @@ class LiveView:
 
     def _stopped(self, event: "RunEvent") -> None:
         self._waiting.stop()
+        if self._writing:
+            self._console.print()
 
     def _colour(self, role: str) -> str:
         return COLOURS[list(self._models).index(role) % len(COLOURS)]
