@@ -8,6 +8,7 @@ import asyncio
 import sys
 
 from agent_lab import AgentLabError, ProviderGateway
+from agent_lab.cli.outputs import fail
 
 
 async def ask(prompt: str, model: str | None, max_tokens: int | None) -> None:
@@ -40,8 +41,7 @@ def main() -> int:
     try:
         asyncio.run(ask(arguments.prompt, arguments.model, arguments.max_tokens))
     except AgentLabError as error:
-        print(f"{error.message} {error.hint}", file=sys.stderr)
-        return error.exit_code
+        return fail(error)
     return 0
 
 

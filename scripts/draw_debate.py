@@ -9,9 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
-from agent_lab.cli.live_view import LiveView
+from agent_lab.cli.live_view import LiveView, plain_console
 from agent_lab.contracts import RunRecord
 from agent_lab.orchestrator.run_recorder import EventType
 from agent_lab.runs.events import RunEvent
@@ -21,8 +19,8 @@ WIDTH = 100
 
 def draw(record: RunRecord, picture: Path) -> None:
     """Show the run's turns to a recording console and save what it shows."""
-    console = Console(
-        record=True, width=WIDTH, file=io.StringIO(), color_system="truecolor", highlight=False
+    console = plain_console(
+        record=True, width=WIDTH, soft_wrap=False, file=io.StringIO(), color_system="truecolor"
     )
     view = LiveView(verbose=False, console=console)
 

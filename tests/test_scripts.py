@@ -8,7 +8,8 @@ import pytest
 
 from agent_lab.config import Settings
 from agent_lab.contracts import RunRequest
-from agent_lab.lab import Lab
+from agent_lab.lab import build
+from agent_lab.providers.provider_gateway import ProviderGateway
 from tests.conftest import REPOSITORY
 
 
@@ -41,11 +42,15 @@ def test_generated_pages_are_up_to_date():
     assert ran.returncode == 0, ran.stderr
 
 
-async def test_a_saved_run_can_be_drawn(scripted_lab: Lab, settings: Settings, tmp_path: Path):
-    record = await scripted_lab.runs.run(RunRequest(flow="challenge", input="Why?"))
-    saved = scripted_lab.runs.record_path(record.flow, record.id)
+async def test_a_saved_run_can_be_drawn(settings: Settings, tmp_path: Path):
+    critique = "the critique: [high] and [/no markup]"
+    answers = {"creator": "draft", "challenger": critique, "refiner": "final"}
+    lab = build(settings, gateway=ProviderGateway.scripted(answers))
+    record = await lab.runs.run(RunRequest(flow="challenge", input="Why?"))
+    saved = lab.runs.record_path(record.flow, record.id)
     ran = script("draw_debate.py", saved, tmp_path / "debate.svg")
     assert ran.returncode == 0, ran.stderr
     picture = (tmp_path / "debate.svg").read_text("utf-8")
     assert "the&#160;critique" in picture
+    assert "[high]&#160;and&#160;[/no&#160;markup]" in picture
     assert "@font-face" not in picture

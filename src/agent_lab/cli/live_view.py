@@ -1,7 +1,7 @@
 """Shows a run on the terminal while it happens: every turn as it is written, and what it took."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent_lab.cli.outputs import safe
 
@@ -16,6 +16,18 @@ WORTH_SAYING = 0.05
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 
 
+def plain_console(**options: Any) -> "Console":
+    """A console that shows text as it is: brackets in it are no markup, numbers no highlights.
+
+    Args:
+        options: As `rich.console.Console` takes them, over ours.
+    """
+    from rich.console import Console
+
+    plain = {"stderr": True, "soft_wrap": True, "highlight": False, "markup": False}
+    return Console(**(plain | options))
+
+
 class LiveView:
     """Listens to one run.
 
@@ -25,11 +37,7 @@ class LiveView:
     """
 
     def __init__(self, *, verbose: bool, console: "Console | None" = None) -> None:
-        from rich.console import Console
-
-        self._console = console or Console(
-            stderr=True, soft_wrap=True, highlight=False, markup=False
-        )
+        self._console = console or plain_console()
         self._verbose = verbose
         self._waiting = self._console.status("")
         self._models: dict[str, str] = {}
@@ -83,12 +91,12 @@ class LiveView:
 
     def _delta(self, event: "RunEvent") -> None:
         self._waiting.stop()
+        self._writing = True
         text = safe(event.payload["delta"])
         if event.payload["reasoning"]:
             self._console.print(text, end="", style="dim italic")
             return
         self._streamed += text
-        self._writing = True
         self._console.print(text, end="")
 
     def _turn_ended(self, event: "RunEvent") -> None:

@@ -9,10 +9,8 @@ import typer
 
 from agent_lab import __version__
 from agent_lab.cli import ask, flows, models, run
-from agent_lab.cli.outputs import fail, say
+from agent_lab.cli.outputs import INTERRUPTED, Interrupted, fail, say
 from agent_lab.errors import AgentLabError
-
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="agent-lab",
@@ -58,7 +56,9 @@ def execute(arguments: Sequence[str]) -> int:
         failed, 4 configuration, 5 provider unavailable, 130 interrupted.
     """
     try:
-        return app(list(arguments) or ["--help"], prog_name="agent-lab", standalone_mode=False) or 0
+        code: int | None = app(
+            list(arguments) or ["--help"], prog_name="agent-lab", standalone_mode=False
+        )
     except AgentLabError as error:
         return fail(error)
     except typer.TyperException as error:
@@ -67,9 +67,14 @@ def execute(arguments: Sequence[str]) -> int:
         message = re.sub(r"'([^']*)'", r"`\1`", error.format_message())
         say(f"{message.rstrip('.')}. Try: {command} --help")
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        say("Interrupted.")
+    except Interrupted as interrupted:
+        say(f"Interrupted. {interrupted}")
         return INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # Typer makes this code, silently, of a KeyboardInterrupt
+        say("Interrupted.")
+    return code or 0
 
 
 if __name__ == "__main__":

@@ -19,6 +19,14 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _HINT = "agent-lab … -o FILE in a folder that you can write"
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+
+class Interrupted(Exception):  # noqa: N818 - the user's wish, no error
+    """Ctrl-C, with what is left of the work as its message."""
+
+
 def say(line: str) -> None:
     """Write one line to stderr."""
     typer.echo(f"agent-lab: {' '.join(line.split())}", err=True)

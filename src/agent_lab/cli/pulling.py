@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from agent_lab.cli.outputs import say
+from agent_lab.cli.outputs import Interrupted, say
 
 if TYPE_CHECKING:
     from agent_lab.config import Settings
@@ -84,14 +84,17 @@ def pull_models(settings: "Settings", keys: Sequence[str], *, force: bool = Fals
 
     gateway = ProviderGateway.from_settings(settings)
     for entry in [gateway.models.get(key) for key in keys]:
-        asyncio.run(_pull(gateway, entry, force=force))
+        try:
+            asyncio.run(_pull(gateway, entry, force=force))
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"What was fetched is kept. Try: agent-lab models pull {entry.key}"
+            ) from None
 
 
 async def _pull(gateway: "ProviderGateway", entry: "ModelEntry", *, force: bool) -> None:
-    if force:
-        gateway.weights.remove(entry)
     with PullView(entry) as view:
-        path = await gateway.weights.pull(entry, view)
+        path = await gateway.weights.pull(entry, view, force=force)
     if view.fetched:
         say(f"`{entry.key}` is in `{path}`. Licence: {entry.licence or 'unknown'}.")
     else:

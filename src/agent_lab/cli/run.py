@@ -9,15 +9,13 @@ import typer
 from agent_lab.cli import options
 from agent_lab.cli.inputs import models_by_role, read_attachments, read_prompt
 from agent_lab.cli.live_view import LiveView
-from agent_lab.cli.outputs import Output, fail, say
+from agent_lab.cli.outputs import Interrupted, Output, fail, say
 from agent_lab.cli.session import open_settings, say_fallback, with_lab
 
 if TYPE_CHECKING:
     from agent_lab.contracts import RunRecord, RunRequest
     from agent_lab.lab import Lab
     from agent_lab.runs.events import RunEvent
-
-INTERRUPTED = 130
 
 
 def run(
@@ -102,10 +100,17 @@ class Watch:
         if self.view is not None:
             self.view(event)
 
+    def left_behind(self, path: Path) -> str:
+        """What an interrupted run leaves."""
+        if not path.exists():
+            return f"The run could not be saved in `{path}`."
+        verb = "is" if self.finished == 1 else "are"
+        return f"{self.finished} of {self.planned} turns {verb} saved in `{path}`."
+
     def _run_started(self, event: "RunEvent") -> None:
         self.run_id = event.run_id
         cast = event.payload["cast"]
-        self.planned = len(cast)
+        self.planned = len({member["role"] for member in cast})
         for meant, answering in {(member["fallback_from"], member["model"]) for member in cast}:
             say_fallback(meant, answering)
 
@@ -126,7 +131,4 @@ def _run(request: "RunRequest", watch: Watch) -> "RunRecord":
         from agent_lab.runs.record import record_path
 
         path = record_path(settings.outputs_dir, request.flow, watch.run_id)
-        count = f"{watch.finished} of {watch.planned} turns"
-        verb = "is" if watch.finished == 1 else "are"
-        say(f"Interrupted. {count} {verb} saved in `{path}`. Try: the same command again")
-        raise typer.Exit(INTERRUPTED) from None
+        raise Interrupted(watch.left_behind(path)) from None

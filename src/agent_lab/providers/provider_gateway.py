@@ -192,21 +192,28 @@ class ProviderGateway:
             name or self._settings.default_strategy or model.default_strategy
         )
 
-    async def prepare(self, keys: Iterable[str | None], strategies: Iterable[str]) -> None:
+    async def prepare(
+        self, keys: Iterable[str | None], strategies: Iterable[str]
+    ) -> dict[str | None, ResolvedModel]:
         """Find out, before anything is paid for, whether some models can be asked.
 
         Args:
             keys: Model keys; None: the default model.
             strategies: Names of strategies.
 
+        Returns:
+            Which model is going to answer for each key.
+
         Raises:
             ConfigurationError: A name is unknown, or a model is not ready to be asked.
         """
         for name in strategies:
             self.strategies.get(name)
-        for entry in {key: self.resolve_model(key).entry for key in keys}.values():
+        resolved = {key: self.resolve_model(key) for key in keys}
+        for entry, _ in resolved.values():
             self.select_strategy(None, entry)
             await self._provider(entry.provider).check(entry)
+        return resolved
 
     async def aclose(self) -> None:
         """Free every model and connection."""

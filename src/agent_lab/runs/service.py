@@ -22,6 +22,7 @@ from agent_lab.flows.language import detect_language
 from agent_lab.observability.logger import log_context
 from agent_lab.orchestrator.routing_agent import FlowOutcome, run_flow
 from agent_lab.orchestrator.run_context import RunContext, utc_now, wished_model
+from agent_lab.providers.normalisation import ResolvedModel
 from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.runs.events import InMemoryRecorder, Listener
 from agent_lab.runs.files import check_writable
@@ -74,8 +75,7 @@ class RunService:
             ConfigurationError: A flow, role, model or strategy is unknown, or weights are missing.
             StorageError: The folder of the saved runs cannot be written.
         """
-        flow = await self._prepare(request)
-        cast = self._cast(flow, request)
+        flow, cast = await self._prepare(request)
         run_id = str(ULID())
         lang = request.lang or detect_language(request.input)
         seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
@@ -115,7 +115,8 @@ class RunService:
         """Where the record of a run is saved."""
         return record_path(self._outputs, flow, run_id)
 
-    async def _prepare(self, request: RunRequest) -> FlowConfig:
+    async def _prepare(self, request: RunRequest) -> tuple[FlowConfig, list[JsonObject]]:
+        """The flow, and who will speak: each role with the model that will answer for it."""
         if request.flow not in self._flows:
             raise UnknownFlowError(request.flow, list(self._flows), "agent-lab flows list")
         flow = self._flows[request.flow]
@@ -126,19 +127,12 @@ class RunService:
         for role in request.models:
             if role not in flow.roles():
                 raise UnknownRoleError(role, flow.roles(), f"agent-lab flows show {flow.name}")
-        keys = {wished_model(node, request) for node in flow.nodes}
-        await self._gateway.prepare(keys, _strategies(flow, request))
+        # Every node counts: two nodes of one role may have models of their own.
+        wishes = dict.fromkeys((n.speaker, wished_model(n, request)) for n in flow.nodes)
+        keys = [key for _, key in wishes]
+        models = await self._gateway.prepare(keys, _strategies(flow, request))
         check_writable(self.record_path(flow.name, "any").parent, ELSEWHERE)
-        return flow
-
-    def _cast(self, flow: FlowConfig, request: RunRequest) -> list[JsonObject]:
-        """Who will speak: each role with the model that is going to answer for it."""
-        keys = {node.speaker: wished_model(node, request) for node in flow.nodes}
-        models = {role: self._gateway.resolve_model(key) for role, key in keys.items()}
-        return [
-            {"role": role, "model": model.entry.key, "fallback_from": model.fallback_from}
-            for role, model in models.items()
-        ]
+        return flow, [_member(role, models[key]) for role, key in wishes]
 
     async def _finish(self, recorder: InMemoryRecorder, outcome: FlowOutcome) -> None:
         if outcome.error is not None:
@@ -162,6 +156,10 @@ class RunService:
             degraded = (*record.degraded, f"The run is not saved: {error.message}")
             return record.model_copy(update={"degraded": degraded})
         return record
+
+
+def _member(role: str, model: ResolvedModel) -> JsonObject:
+    return {"role": role, "model": model.entry.key, "fallback_from": model.fallback_from}
 
 
 def _strategies(flow: FlowConfig, request: RunRequest) -> set[str]:

@@ -199,10 +199,12 @@ def _succeeded(result: GenerationResult) -> dict[str, Any]:
 
 
 def _failed(error: AgentLabError) -> dict[str, Any]:
+    described = ErrorInfo.of(error)
+    details = {name: value for name, value in error.details.items() if name != "attempts"}
     return {
         "status": "failed",
-        "attempts": error.details.pop("attempts", ()),
-        "error": ErrorInfo.of(error),
+        "attempts": error.details.get("attempts", ()),
+        "error": described.model_copy(update={"details": details}),
     }
 
 

@@ -115,13 +115,9 @@ class WeightsStore:
         """
         return verified(entry, self.path(entry))
 
-    def remove(self, entry: ModelEntry) -> None:
-        """Delete the weights of `entry`, so that the next pull fetches them again."""
-        path = self.path(entry)
-        with storage_errors(path):
-            path.unlink(missing_ok=True)
-
-    async def pull(self, entry: ModelEntry, on_progress: OnProgress = _silent) -> Path:
+    async def pull(
+        self, entry: ModelEntry, on_progress: OnProgress = _silent, *, force: bool = False
+    ) -> Path:
         """Fetch the weights of `entry` from the first source that gives the right file.
 
         What was downloaded is kept in `<file>.partial` when the pull is cancelled or cut; the
@@ -130,6 +126,7 @@ class WeightsStore:
         Args:
             entry: Whose weights.
             on_progress: Hears of every step, in the event loop's thread.
+            force: Fetch it even if it is there; what is there stays until the new file is right.
 
         Returns:
             The verified file; at once if it is there already.
@@ -140,7 +137,7 @@ class WeightsStore:
             ConfigurationError: The entry names no file, or a source has no known form.
         """
         path = self.path(entry)
-        if await asyncio.to_thread(self._verified, entry):
+        if not force and await asyncio.to_thread(self._verified, entry):
             return path
         sources = [(text, parse_source(text)) for text in entry.sources]
         with storage_errors(self.folder):
@@ -148,7 +145,7 @@ class WeightsStore:
         failures = []
         async with locked(path, lambda: on_progress(PullProgress("", 0, entry.bytes, "waiting"))):
             # Another process may have fetched it while this one waited.
-            if await asyncio.to_thread(self._verified, entry):
+            if not force and await asyncio.to_thread(self._verified, entry):
                 return path
             self._check_space(entry)
             for text, source in sources:
