@@ -19,7 +19,7 @@ export PROMPT
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help setup setup-dev weights demo test check wheels docs lock clean
+.PHONY: help setup setup-dev weights demo serve test check wheels docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -49,6 +49,9 @@ demo: weights  ## watch three roles debate on a real local model (MODEL=KEY, PRO
 	@$(BIN)/agent-lab run challenge "$$PROMPT" --stream --model $(or $(MODEL),qwen2.5-coder-1.5b) \
 		$(if $(SEED),--seed $(SEED)) $(if $(LANGUAGE),--lang $(LANGUAGE))
 
+serve: weights  ## serve flows and models over HTTP, on this machine only (PORT=8001)
+	@$(BIN)/agent-lab serve $(if $(PORT),--port $(PORT))
+
 test: setup-dev weights  ## run the tests, offline
 	$(BIN)/python -m pytest
 
@@ -68,7 +71,7 @@ wheels: setup-dev
 			--python-version $$version --require-hashes -r requirements/dev.lock; \
 	done
 
-docs: setup  ## write the generated pages of docs/
+docs: setup-dev  ## write the generated pages of docs/
 	$(BIN)/python scripts/generate_docs.py
 
 lock: setup-dev  ## renew requirements/*.lock from pyproject.toml

@@ -15,6 +15,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -38,6 +39,11 @@ def _first_lab_key(name: str, default: Any, description: str, **limits: Any) -> 
 
 def _user_folder(variable: str, fallback: str) -> Path:
     return Path(os.environ.get(variable) or Path.home() / fallback) / "ai-agent-lab"
+
+
+def _listed(value: Any) -> Any:
+    """Names with commas between them, as environments write lists."""
+    return [v.strip() for v in value.split(",") if v.strip()] if isinstance(value, str) else value
 
 
 LogLevel = Annotated[
@@ -77,6 +83,19 @@ class Settings(BaseSettings):
     )
     log_level: LogLevel = _first_lab_key(
         "LOG_LEVEL", "WARNING", "Least severity that is logged (to stderr)."
+    )
+    host: str = _key("HOST", "127.0.0.1", "Address of `agent-lab serve`; loopback only.")
+    port: int = _first_lab_key(
+        "PORT", 8001, "Port of `agent-lab serve`; 0: any free one.", ge=0, le=65535
+    )
+    shutdown_grace_s: float = _key(
+        "SHUTDOWN_GRACE_S",
+        30.0,
+        "Seconds that a server on its way out gives to the work that is being done.",
+        ge=0,
+    )
+    warm_models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = _key(
+        "WARM_MODELS", (), "Model keys, with commas between them, that a server loads at its start."
     )
     default_model: str | None = _key(
         "DEFAULT_MODEL",

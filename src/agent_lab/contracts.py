@@ -6,9 +6,17 @@ nobody measured is None, never a guess.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 
 from agent_lab.errors import AgentLabError, InvalidRequestError
 
@@ -16,6 +24,23 @@ JsonObject = dict[str, Any]
 Language = Literal["en", "es"]
 RunStatus = Literal["queued", "running", "waiting", "completed", "failed", "cancelled"]
 TurnStatus = Literal["ok", "failed"]
+
+MOST_TOKENS = 2**31 - 1
+"""Of one answer; engines count in 32 bits."""
+
+
+def _no_stand_in(value: Any) -> Any:
+    if isinstance(value, (bool, str)):
+        raise PydanticCustomError("whole_number", "this is no whole number")
+    return value
+
+
+# As JSON has numbers: 1 and 1.0 are one, true and "1" are none.
+TokenLimit = Annotated[int, Field(gt=0, le=MOST_TOKENS), BeforeValidator(_no_stand_in)]
+TopK = Annotated[int, Field(ge=0, le=MOST_TOKENS), BeforeValidator(_no_stand_in)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 2), BeforeValidator(_no_stand_in)]
+Temperature = Annotated[float, Field(ge=0, le=2, strict=True)]
+TopP = Annotated[float, Field(gt=0, le=1, strict=True)]
 
 
 class Contract(BaseModel):
@@ -71,14 +96,19 @@ class RequestContext(Contract):
 class Constraints(Contract):
     """Limits that the chosen model must keep."""
 
-    vram_gb: float | None = Field(None, gt=0, validation_alias=AliasChoices("vram_gb", "vram"))
-    max_tokens: int | None = Field(None, gt=0)
-    latency_budget_s: float | None = Field(
-        None, gt=0, validation_alias=AliasChoices("latency_budget_s", "latency_budget")
+    vram_gb: float | None = Field(
+        None, gt=0, strict=True, validation_alias=AliasChoices("vram_gb", "vram")
     )
-    """Becomes the call's time limit when it is below the strategy's."""
+    max_tokens: TokenLimit | None = None
+    latency_budget_s: float | None = Field(
+        None,
+        ge=0.1,
+        strict=True,
+        validation_alias=AliasChoices("latency_budget_s", "latency_budget"),
+    )
+    """Becomes the call's time limit when it is below the strategy's; no model needs less."""
     cost_budget_usd: float | None = Field(
-        None, ge=0, validation_alias=AliasChoices("cost_budget_usd", "cost_budget")
+        None, ge=0, strict=True, validation_alias=AliasChoices("cost_budget_usd", "cost_budget")
     )
     distinct_from: tuple[str, ...] = ()
     """Model keys that may not be chosen."""
@@ -96,10 +126,10 @@ class GenerationRequest(Request):
     """None: the default model."""
     strategy: str | None = None
     """None: DEFAULT_STRATEGY, else the model's own."""
-    max_tokens: int | None = Field(None, gt=0)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=0)
+    max_tokens: TokenLimit | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    top_k: TopK | None = None
     task_type: str | None = None
     """What kind of question it is, as the task analyzer says; no model is chosen by it yet."""
     context: RequestContext = RequestContext()
@@ -107,7 +137,7 @@ class GenerationRequest(Request):
     messages: tuple[Message, ...] = ()
     stop: tuple[str, ...] = ()
     """Texts that end the answer; they are not part of it."""
-    seed: int | None = Field(None, ge=0, le=2**32 - 2)
+    seed: Seed | None = None
     """Makes sampling repeatable where engine and load allow; local engines do not promise it."""
     response_schema: JsonObject | None = None
     deadline: float | None = None
@@ -193,6 +223,8 @@ class ErrorInfo(Contract):
     hint: str = ""
     details: JsonObject = {}
     exit_code: int = 1
+    http_status: int = 502
+    """What a server answers when this error is why there is no answer."""
 
     @classmethod
     def of(cls, error: AgentLabError) -> Self:
@@ -203,6 +235,7 @@ class ErrorInfo(Contract):
             hint=error.hint,
             details=error.details,
             exit_code=error.exit_code,
+            http_status=error.http_status,
         )
 
 
@@ -269,11 +302,22 @@ class RunRequest(Request):
     models: Mapping[str, str] = {}
     """Role to model key; overrides the flow."""
     strategy: str | None = None
-    max_tokens: int | None = Field(None, gt=0)
-    temperature: float | None = Field(None, ge=0, le=2)
-    seed: int | None = Field(None, ge=0, le=2**32 - 2)
+    max_tokens: TokenLimit | None = None
+    temperature: Temperature | None = None
+    seed: Seed | None = None
     lang: Language | None = None
     """None: the language of the input."""
+
+    def refuse_empty_input(self) -> None:
+        """Find out that there is nothing to answer.
+
+        Raises:
+            InvalidRequestError: The input is empty.
+        """
+        if not self.input.strip():
+            raise InvalidRequestError(
+                "The `prompt` is empty.", hint=f'agent-lab run {self.flow} "Your question"'
+            )
 
 
 class RunRecord(Contract):

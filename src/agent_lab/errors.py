@@ -7,6 +7,7 @@
     │   │   ├── UnknownStrategyError
     │   │   ├── UnknownFlowError
     │   │   ├── UnknownRoleError
+    │   │   ├── UnknownCapabilityError
     │   │   └── UnknownPluginError
     │   ├── MissingDependencyError
     │   ├── WeightsMissingError       not on this machine: pull them
@@ -19,7 +20,10 @@
     │   └── ProviderUnavailableError  (retryable)
     ├── ValidationError
     │   ├── InvalidRequestError       an argument is empty, unreadable or out of range
+    │   │   └── WrongMediaTypeError   a request's body is not JSON
     │   └── InvalidFlowError          every fault of a flow at once
+    ├── CapacityError                 there is no room for the work now
+    │   └── ShuttingDownError         (retryable) the server is on its way out
     ├── StorageError                  a record cannot be written or read
     └── RunFailedError                a run ended without an answer
 
@@ -116,6 +120,13 @@ class UnknownRoleError(UnknownNameError):
 
     code = "unknown_role"
     kind = "role"
+
+
+class UnknownCapabilityError(UnknownNameError):
+    """No model could have a capability of this name."""
+
+    code = "unknown_capability"
+    kind = "capability"
 
 
 class UnknownPluginError(UnknownNameError):
@@ -232,6 +243,13 @@ class InvalidRequestError(ValidationError):
     exit_code = 2
 
 
+class WrongMediaTypeError(InvalidRequestError):
+    """The body of a request does not say that it is JSON."""
+
+    code = "wrong_media_type"
+    http_status = 415
+
+
 class InvalidFlowError(ValidationError):
     """A flow that cannot run.
 
@@ -249,6 +267,21 @@ class InvalidFlowError(ValidationError):
         self.faults = tuple(faults)
 
 
+class CapacityError(AgentLabError):
+    """There is no room for the work now."""
+
+    code = "no_capacity"
+    http_status = 503
+    exit_code = 5
+
+
+class ShuttingDownError(CapacityError):
+    """The server ends; what it was asked was not done, or not to its end."""
+
+    code = "server_shutting_down"
+    retryable = True
+
+
 class StorageError(AgentLabError):
     """A record cannot be written or read: a folder that is not writable, a full disk."""
 
@@ -261,3 +294,4 @@ class RunFailedError(AgentLabError):
     """A run ended without an answer; `details` holds the run's id."""
 
     code = "run_failed"
+    http_status = 502

@@ -1,6 +1,5 @@
 """The composition root: settings in, a working lab out."""
 
-import asyncio
 import os
 import secrets
 from collections.abc import Mapping
@@ -11,8 +10,9 @@ from typing import Any, Self
 
 from agent_lab.config import Settings, load_settings
 from agent_lab.contracts import RunRecord, RunRequest
-from agent_lab.errors import ConfigurationError, RunFailedError, StorageError
+from agent_lab.errors import RunFailedError, StorageError
 from agent_lab.flows.graph_configs import FLOW_CONFIGS, FlowConfig
+from agent_lab.orchestrator.blocking import run_blocking
 from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.runs.events import Listener
 from agent_lab.runs.service import RunService
@@ -137,11 +137,8 @@ def run_orchestrator(prompt: str, flow_type: str = "challenge", **options: Any) 
     Raises:
         ConfigurationError: It was called inside a running event loop.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(arun_orchestrator(prompt, flow_type, **options))
-    raise ConfigurationError(
-        "`run_orchestrator` was called inside a running event loop.",
-        hint="await arun_orchestrator(…)",
+    return run_blocking(
+        "run_orchestrator",
+        "arun_orchestrator",
+        lambda: arun_orchestrator(prompt, flow_type, **options),
     )

@@ -8,8 +8,8 @@ from agent_lab.contracts import ErrorInfo, RunRequest
 from agent_lab.errors import ConfigurationError, InvalidFlowError
 from agent_lab.flows.graph_configs import EdgeConfig, FlowConfig, NodeConfig
 from agent_lab.orchestrator.agent_state import AgentState, StateUpdate, new_state
+from agent_lab.orchestrator.flow_runner import run_flow
 from agent_lab.orchestrator.graph_builder import GraphBuilder
-from agent_lab.orchestrator.routing_agent import run_flow
 from agent_lab.orchestrator.run_context import RunContext
 from agent_lab.providers.provider_gateway import ProviderGateway
 from tests.conftest import FIXED_SECRET

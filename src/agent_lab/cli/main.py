@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent_lab import __version__
-from agent_lab.cli import ask, flows, models, run
+from agent_lab.cli import ask, flows, models, run, serve
 from agent_lab.cli.outputs import INTERRUPTED, Interrupted, fail, say
 from agent_lab.errors import AgentLabError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("ask")(ask.ask)
+app.command("serve")(serve.serve)
 app.add_typer(flows.app, name="flows")
 app.add_typer(models.app, name="models")
 

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def open_settings() -> "Settings":
-    """Read the settings and send the logs where they say."""
+def open_settings(**overrides: Any) -> "Settings":
+    """Read the settings and send the logs where they say.
+
+    Args:
+        overrides: What options of the command say; None: nothing.
+    """
     from agent_lab.config import load_settings
     from agent_lab.observability.logger import configure_logging
     from agent_lab.observability.redaction import Redactor
 
-    settings = load_settings()
+    settings = load_settings(**overrides)
     configure_logging(
         settings.log_level,
         "json" if settings.app_env == "prod" else "text",

@@ -15,6 +15,8 @@ from typing_extensions import override
 
 from agent_lab.observability.redaction import Redactor
 
+LOGGERS = ("agent_lab", "uvicorn")
+"""Whose lines are written: ours, and those of the server that our application runs in."""
 FIELDS = ("request_id", "run_id", "node", "provider")
 _context: ContextVar[dict[str, str]] = ContextVar("agent_lab_log_context")
 
@@ -32,7 +34,7 @@ def log_context(**fields: str) -> Iterator[None]:
 def configure_logging(
     level: str, form: Literal["text", "json"], redactor: Redactor, stream: TextIO | None = None
 ) -> None:
-    """Send this package's log lines to a stream.
+    """Send the log lines of `LOGGERS` to a stream.
 
     Args:
         level: Least severity that is written: `DEBUG` to `CRITICAL`.
@@ -42,10 +44,11 @@ def configure_logging(
     """
     handler = _QuietHandler(stream)
     handler.setFormatter({"json": JsonFormatter, "text": TextFormatter}[form](redactor))
-    logger = logging.getLogger("agent_lab")
-    logger.handlers = [handler]
-    logger.setLevel(level)
-    logger.propagate = False
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(level)
+        logger.propagate = False
 
 
 class _QuietHandler(logging.StreamHandler[TextIO]):

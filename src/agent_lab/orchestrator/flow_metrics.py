@@ -1,8 +1,92 @@
-"""Figures of a run, from its recorded turns only."""
+"""What a run looks like from outside: answers and figures, from its recorded turns only."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
-from agent_lab.contracts import JsonObject, Turn, Usage
+from agent_lab.contracts import ErrorInfo, JsonObject, RunRecord, Turn, Usage
+from agent_lab.flows.graph_configs import FlowConfig, NodeConfig, get_challenge_flow_config
+
+PREVIEW = 200
+"""Characters of a node's output that an answer shows unless it is verbose."""
+
+
+def build_api_response(record: RunRecord, flow: FlowConfig, *, verbose: bool = False) -> JsonObject:
+    """What a caller of a finished run is answered, under the names that the first lab gave.
+
+    Args:
+        record: The run.
+        flow: The flow that it ran.
+        verbose: With uncut outputs, and the prompts as they were sent.
+    """
+    metrics = record.metrics
+    return {
+        "id": record.id,
+        "timestamp": record.created_at.isoformat(),
+        "success": record.status == "completed",
+        "status": record.status,
+        "output": record.output,
+        "model": _author(record),
+        "flow": {
+            "name": flow.name,
+            "nodes": build_flow_nodes(record, flow, verbose=verbose),
+            "edges": [{"source": edge.source, "target": edge.target} for edge in flow.edges],
+        },
+        "metrics": {**metrics, "total_time_sec": metrics["total_time"]},
+        "usage": record.usage.model_dump(),
+        "stop_reason": record.stop_reason,
+        "degraded": list(record.degraded),
+        "dropped_params": sorted({name for turn in record.turns for name in turn.dropped_params}),
+        "summary": record.summary,
+    }
+
+
+def build_error_response(
+    error: ErrorInfo,
+    request_id: str,
+    record: RunRecord | None = None,
+    flow: FlowConfig | None = None,
+    *,
+    verbose: bool = False,
+) -> JsonObject:
+    """What a caller is answered when there is no answer.
+
+    Args:
+        error: What went wrong.
+        request_id: The request, as the logs name it.
+        record: The run, if one was started: its turns show how far it came.
+        flow: The flow that it ran.
+        verbose: As in `build_api_response`.
+    """
+    body = {
+        "success": False,
+        "id": request_id if record is None else record.id,
+        "timestamp": datetime.now(UTC).isoformat(),
+        "error": {
+            **error.model_dump(include={"code", "message", "hint", "details"}),
+            "request_id": request_id,
+        },
+    }
+    if record is None or flow is None:
+        return body
+    return {**build_api_response(record, flow, verbose=verbose), **body}
+
+
+def build_flow_nodes(
+    record: RunRecord, flow: FlowConfig, *, verbose: bool = False
+) -> list[JsonObject]:
+    """Each node of a flow with what its recorded turns show; times are seconds from the start.
+
+    A node with several turns shows its last output, from the start of its first turn to the end
+    of its last one. A node without a turn is `skipped`.
+    """
+    begin = record.started_at or record.created_at
+    turns = {node.id: [t for t in record.turns if t.node_id == node.id] for node in flow.nodes}
+    return [_node(node, turns[node.id], begin, verbose=verbose) for node in flow.nodes]
+
+
+def build_challenge_flow_nodes(record: RunRecord, *, verbose: bool = False) -> list[JsonObject]:
+    """`build_flow_nodes` of a run of the `challenge` flow."""
+    return build_flow_nodes(record, get_challenge_flow_config(), verbose=verbose)
 
 
 def build_execution_metrics(turns: Sequence[Turn], total_time: float) -> JsonObject:
@@ -25,6 +109,16 @@ def build_execution_metrics(turns: Sequence[Turn], total_time: float) -> JsonObj
         "retries": sum(turn.retry > 0 for turn in turns),
         "quality_score": None,
     }
+
+
+def camel_case_metrics(metrics: JsonObject, flow_type: str) -> JsonObject:
+    """The same figures as the first lab's `run_orchestrator` spelt them; times in milliseconds."""
+    spelt: JsonObject = {"flowType": flow_type}
+    for name, value in metrics.items():
+        first, *rest = name.split("_")
+        in_ms = name in {"total_time", "load_time", "inference_time"}
+        spelt[first + "".join(map(str.capitalize, rest))] = value * 1000 if in_ms else value
+    return spelt
 
 
 def total_usage(turns: Sequence[Turn]) -> Usage:
@@ -54,3 +148,33 @@ def get_flow_summary(turns: Sequence[Turn], total_time: float) -> str:
     if usage.cost_usd:
         parts.append(f"{usage.cost_usd:.4f} USD")
     return "; ".join(parts) + "."
+
+
+def _author(record: RunRecord) -> str:
+    """The model whose text is the answer; empty if there is none."""
+    authors = [turn.model_resolved for turn in record.turns if turn.text == record.output != ""]
+    return authors[-1] if authors else ""
+
+
+def _node(node: NodeConfig, turns: Sequence[Turn], begin: datetime, *, verbose: bool) -> JsonObject:
+    known = {"id": node.id, "name": node.name or node.id, "type": node.type, "role": node.speaker}
+    if not turns:
+        return {**known, "status": "skipped", "output": ""}
+    first, last = turns[0], turns[-1]
+    start = (last.started_at - begin).total_seconds()
+    shown = {
+        **known,
+        "status": "completed" if last.status == "ok" else "failed",
+        "start_time": (first.started_at - begin).total_seconds(),
+        "end_time": start + last.seconds,
+        "timestamp": last.started_at.isoformat(),
+        "output": last.text if verbose else last.text[:PREVIEW],
+        "full_content_length": len(last.text),
+        "turns": len(turns),
+        "model": last.model_resolved,
+        "fallback_from": last.fallback_from,
+        "strategy": last.strategy,
+        "tokens_generated": sum(turn.completion_tokens for turn in turns),
+        "error": None if last.error is None else last.error.message,
+    }
+    return {**shown, "prompt": [m.model_dump() for m in last.messages]} if verbose else shown

@@ -1,13 +1,17 @@
 """Turns a flow into a LangGraph graph."""
 
+import secrets
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeAlias
+from zlib import crc32
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
+from agent_lab.contracts import RunRequest
 from agent_lab.errors import ConfigurationError
 from agent_lab.flows.conditions import Value, holds
 from agent_lab.flows.flow_validator import validate
@@ -16,19 +20,50 @@ from agent_lab.flows.graph_configs import (
     FlowConfig,
     NodeConfig,
     get_challenge_flow_config,
+    get_flow_config,
 )
 from agent_lab.observability.logger import log_context
 from agent_lab.orchestrator.agent_state import AgentState, StateUpdate, failures_of
-from agent_lab.orchestrator.run_context import NODES, NodeFactory, NodeFunction, RunContext
+from agent_lab.orchestrator.any_gateway import as_gateway
+from agent_lab.orchestrator.run_context import (
+    NODES,
+    SEEDS,
+    Gateway,
+    NodeFactory,
+    NodeFunction,
+    RunContext,
+)
 
 FlowGraph: TypeAlias = CompiledStateGraph[AgentState, RunContext, AgentState, AgentState]
 
 
 class GraphBuilder:
-    """Builds graphs, with the node types of this package and those registered here."""
+    """Builds graphs, with the node types of this package and those registered here.
 
-    def __init__(self) -> None:
+    A graph is run as `await graph.ainvoke(state, context=run)`. Without a context its turns are
+    answered by the builder's gateway, and nobody records them.
+
+    Args:
+        gateway: As `set_gateway` takes it; None: every graph is run with a context.
+    """
+
+    def __init__(self, gateway: Any = None) -> None:
         self._own_types: dict[str, NodeFactory] = {}
+        self._secret = secrets.token_bytes(32)
+        self.gateway: Gateway | None = None
+        if gateway is not None:
+            self.set_gateway(gateway)
+
+    def set_gateway(self, gateway: Any) -> None:
+        """Choose who answers in graphs that are run without a context of their own.
+
+        Args:
+            gateway: A `ProviderGateway`, or any object with `generate`; see `as_gateway`.
+
+        Raises:
+            ConfigurationError: It cannot generate.
+        """
+        self.gateway = as_gateway(gateway)
 
     def register_node(self, node_type: str, factory: NodeFactory) -> None:
         """Add a type of node for the graphs of this builder."""
@@ -49,9 +84,8 @@ class GraphBuilder:
         joins = _joins(flow)
         for config in flow.nodes:
             # A join waits for every branch, also for one that was not taken.
-            graph.add_node(
-                config.id, _step(config, self._make(config, flow)), defer=config.id in joins
-            )
+            work = self._create_configurable_execution_node(config, flow)
+            graph.add_node(config.id, self._step(config, work), defer=config.id in joins)
         graph.add_edge(START, flow.entry_point)
         terminals = self._find_terminal_nodes(flow)
         for config in flow.nodes:
@@ -64,29 +98,65 @@ class GraphBuilder:
         """Nodes after which the flow can end."""
         return flow.terminal_nodes()
 
-    def _make(self, config: NodeConfig, flow: FlowConfig) -> NodeFunction:
+    def _create_configurable_execution_node(
+        self, config: NodeConfig, flow: FlowConfig
+    ) -> NodeFunction:
+        """Make what a node does, by its type."""
         factory = self._own_types.get(config.type) or NODES.get(config.type)
         return factory(config, flow)
+
+    def _step(self, config: NodeConfig, work: NodeFunction) -> Callable[..., Any]:
+        """Frame a node: its events, its place in the logs, and the check of what it returns."""
+
+        async def step(state: AgentState, runtime: Runtime[RunContext | None]) -> StateUpdate:
+            run = runtime.context or self._own_context(state)
+            with log_context(node=config.id):
+                await run.recorder.record("STEP_STARTED", {"stepName": config.id})
+                update = await work(state, run)
+                _refuse_undeclared(config, update)
+                await run.recorder.record("STEP_FINISHED", {"stepName": config.id})
+            return update
+
+        return step
+
+    def _own_context(self, state: AgentState) -> RunContext:
+        if self.gateway is None:
+            raise ConfigurationError(
+                "The graph has nobody to ask: neither a context nor a gateway was given.",
+                hint="GraphBuilder(gateway), set_gateway(gateway), or ainvoke(…, context=run)",
+            )
+        return RunContext(
+            gateway=self.gateway,
+            request=RunRequest(flow=state["flow_type"], input=state["user_input"]),
+            # One seed for all turns of a run, although each node asks anew.
+            seed=crc32(state["request_id"].encode()) % SEEDS,
+            secret=self._secret,
+        )
+
+
+@cache
+def get_graph_builder() -> GraphBuilder:
+    """The builder that a whole program can share: a convenience for scripts and notebooks."""
+    return GraphBuilder()
+
+
+def build_routing_graph(flow_type: str = "challenge", gateway: Any = None) -> FlowGraph:
+    """Build the graph of a shipped flow.
+
+    Args:
+        flow_type: The flow's name.
+        gateway: As `GraphBuilder` takes it.
+
+    Raises:
+        UnknownFlowError: There is no such flow.
+        ConfigurationError: The gateway cannot generate.
+    """
+    return GraphBuilder(gateway).build_graph_from_config(get_flow_config(flow_type))
 
 
 def _joins(flow: FlowConfig) -> set[str]:
     sources = Counter(edge.target for edge in flow.edges)
     return {target for target, count in sources.items() if count > 1}
-
-
-def _step(config: NodeConfig, work: NodeFunction) -> Callable[..., Any]:
-    """Frame a node: its events, its place in the logs, and the check of what it returns."""
-
-    async def step(state: AgentState, runtime: Runtime[RunContext]) -> StateUpdate:
-        run = runtime.context
-        with log_context(node=config.id):
-            await run.recorder.record("STEP_STARTED", {"stepName": config.id})
-            update = await work(state, run)
-            _refuse_undeclared(config, update)
-            await run.recorder.record("STEP_FINISHED", {"stepName": config.id})
-        return update
-
-    return step
 
 
 def _refuse_undeclared(config: NodeConfig, update: StateUpdate) -> None:

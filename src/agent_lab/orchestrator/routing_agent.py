@@ -1,79 +1,214 @@
-"""Runs a flow's bare graph, with the gateway and the recorder that it is given."""
+"""Runs a shipped flow as a bare graph, with the gateway that it is given: nothing is saved.
 
-from typing import NamedTuple, cast
+These are the functions that the first lab's users know. Runs that are to be kept go through
+`runs`: `agent_lab.run_orchestrator`.
+"""
 
-from langgraph.errors import GraphRecursionError
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, cast
 
-from agent_lab.contracts import ErrorInfo, Language
+from ulid import ULID
+
+from agent_lab.contracts import JsonObject, RunRecord, RunRequest
 from agent_lab.deliberation.context import shared_head
-from agent_lab.flows.graph_configs import FlowConfig
-from agent_lab.orchestrator.agent_state import AgentState, failures_of, new_state
-from agent_lab.orchestrator.graph_builder import GraphBuilder
-from agent_lab.orchestrator.run_context import RunContext
+from agent_lab.errors import InvalidRequestError
+from agent_lab.flows.graph_configs import FlowConfig, get_flow_config
+from agent_lab.flows.language import detect_language
+from agent_lab.orchestrator.agent_state import AgentState, new_state
+from agent_lab.orchestrator.any_gateway import as_gateway
+from agent_lab.orchestrator.blocking import run_blocking
+from agent_lab.orchestrator.flow_metrics import (
+    build_api_response,
+    build_error_response,
+    build_execution_metrics,
+    camel_case_metrics,
+    get_flow_summary,
+    total_usage,
+)
+from agent_lab.orchestrator.flow_runner import FlowOutcome, run_flow
+from agent_lab.orchestrator.graph_builder import GraphBuilder, get_graph_builder
+from agent_lab.orchestrator.run_context import SEEDS, Gateway, RunContext, utc_now
+from agent_lab.orchestrator.run_recorder import TurnCollector
+from agent_lab.providers.provider_gateway import ProviderGateway
 
-STEPS_PER_NODE = 20
-"""How often each node may run on average before a flow counts as endless."""
+_SECRET_BYTES = 32
 
 
-class FlowOutcome(NamedTuple):
-    """What came of a flow."""
-
-    output: str
-    """The answer; empty when no node that could give it did."""
-    state: AgentState | None
-    degraded: tuple[str, ...] = ()
-    """What went wrong on the way to an answer all the same."""
-    error: ErrorInfo | None = None
-    """Why there is no answer."""
-
-
-async def run_flow(
-    flow: FlowConfig,
-    run: RunContext,
-    *,
-    lang: Language,
-    request_id: str = "",
-    builder: GraphBuilder | None = None,
-) -> FlowOutcome:
-    """Run a flow to its end.
+async def arun_routing_agent(
+    user_input: str,
+    gateway: Any = None,
+    flow_type: str = "challenge",
+    verbose: bool = False,
+    **options: Any,
+) -> JsonObject:
+    """Run a flow and return what `POST /api/orchestrate` would answer.
 
     Args:
-        flow: The flow.
-        run: The task, the gateway, the recorder.
-        lang: The language of the prompts.
-        request_id: The run's id.
-        builder: With further types of node.
+        user_input: The question.
+        gateway: Who answers: a `ProviderGateway`, or any object with `generate`; None: one from
+            the environment, closed at the end.
+        flow_type: The flow's name.
+        verbose: With uncut outputs and the prompts.
+        options: Further fields of `RunRequest`: model, models, strategy, max_tokens,
+            temperature, seed, lang, attachments.
+
+    Returns:
+        The answer; a run that failed has `success` false and `error`.
 
     Raises:
-        InvalidFlowError: The flow cannot run.
+        InvalidRequestError: The question is empty, or an option is wrong.
+        UnknownFlowError: There is no such flow.
+        ConfigurationError: The gateway cannot generate.
     """
-    graph = (builder or GraphBuilder()).build_graph_from_config(flow)
-    request = run.request
-    state = new_state(
-        request_id=request_id,
-        flow_type=flow.name,
-        user_input=request.input,
-        lang=lang,
-        head=shared_head(request.input, request.attachments, lang, run.secret),
+    request = RunRequest.parse({"flow": flow_type, "input": user_input, **options})
+    request.refuse_empty_input()
+    flow = get_flow_config(flow_type)
+    async with _opened(gateway) as answering:
+        record = await _run(request, flow, answering)
+    if record.error is not None:
+        return build_error_response(record.error, record.id, record, flow, verbose=verbose)
+    return build_api_response(record, flow, verbose=verbose)
+
+
+def run_routing_agent(
+    user_input: str,
+    gateway: Any = None,
+    flow_type: str = "challenge",
+    verbose: bool = False,
+    **options: Any,
+) -> JsonObject:
+    """`arun_routing_agent` for callers without an event loop.
+
+    Raises:
+        ConfigurationError: It was called inside a running event loop.
+    """
+    return run_blocking(
+        "run_routing_agent",
+        "arun_routing_agent",
+        lambda: arun_routing_agent(user_input, gateway, flow_type, verbose, **options),
     )
-    limit = STEPS_PER_NODE * len(flow.nodes)
+
+
+def run_orchestrator(prompt: str, flow_type: str = "challenge", gateway: Any = None) -> JsonObject:
+    """`run_routing_agent` with metrics in camel case and milliseconds.
+
+    `agent_lab.run_orchestrator` is the one to use: it also saves the run.
+    """
+    answer = run_routing_agent(prompt, gateway, flow_type)
+    return {**answer, "metrics": camel_case_metrics(answer["metrics"], flow_type)}
+
+
+async def arun(
+    state: Mapping[str, Any], flow_type: str = "challenge", gateway: Any = None
+) -> AgentState:
+    """Run a flow's graph from a state to its end.
+
+    Args:
+        state: At least `user_input` (or `input`); any other key of `AgentState`.
+        flow_type: The flow's name.
+        gateway: Who answers; None: the gateway of `get_graph_builder()`, else one from the
+            environment, closed at the end.
+
+    Returns:
+        The final state: every node's text in `outputs`, what failed in `failures`.
+
+    Raises:
+        InvalidRequestError: The state has a key that no state has, or no question.
+        UnknownFlowError: There is no such flow.
+    """
+    flow = get_flow_config(flow_type)
+    begin = _completed(state, flow)
+    shared = get_graph_builder()
+    async with _opened(gateway if gateway is not None else shared.gateway) as answering:
+        graph = GraphBuilder(answering).build_graph_from_config(flow)
+        return cast(AgentState, await graph.ainvoke(begin))
+
+
+def run(state: Mapping[str, Any], flow_type: str = "challenge", gateway: Any = None) -> AgentState:
+    """`arun` for callers without an event loop.
+
+    Raises:
+        ConfigurationError: It was called inside a running event loop.
+    """
+    return run_blocking("run", "arun", lambda: arun(state, flow_type, gateway))
+
+
+@asynccontextmanager
+async def _opened(gateway: Any) -> AsyncIterator[Gateway]:
+    """The caller's gateway, which stays open, or one of our own, which does not."""
+    if gateway is not None:
+        yield as_gateway(gateway)
+        return
+    own = ProviderGateway.from_settings()
     try:
-        final = await graph.ainvoke(state, context=run, config={"recursion_limit": limit})
-    except GraphRecursionError:
-        message = f"Flow `{flow.name}` did not end within {limit} steps."
-        return FlowOutcome("", None, error=ErrorInfo(code="endless_flow", message=message))
-    return _outcome(flow, cast(AgentState, final))
+        yield own
+    finally:
+        await own.aclose()
 
 
-def _outcome(flow: FlowConfig, state: AgentState) -> FlowOutcome:
-    failures, outputs = failures_of(state), state["outputs"]
-    asked = {i: error for i, error in failures.items() if error.code != "not_asked"}
-    answers = [node_id for node_id in flow.answer_nodes() if node_id in outputs]
-    if not answers:
-        nothing = ErrorInfo(code="no_answer", message=f"Flow `{flow.name}` gave no answer.")
-        return FlowOutcome("", state, error=[nothing, *asked.values()][-1])
-    degraded = [f"`{i}` failed: {error.message}" for i, error in asked.items()]
-    better = flow.answer_nodes()[: flow.answer_nodes().index(answers[0])]
-    if any(node_id in failures for node_id in better):
-        degraded.append(f"The answer is the text of `{answers[0]}`.")
-    return FlowOutcome(outputs[answers[0]], state, tuple(degraded))
+async def _run(request: RunRequest, flow: FlowConfig, gateway: Gateway) -> RunRecord:
+    collector, run_id, begin = TurnCollector(), str(ULID()), utc_now()
+    seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
+    lang = request.lang or detect_language(request.input)
+    context = RunContext(
+        gateway=gateway,
+        request=request,
+        seed=seed,
+        secret=secrets.token_bytes(_SECRET_BYTES),
+        recorder=collector,
+    )
+    outcome = await run_flow(flow, context, lang=lang, request_id=run_id)
+    end, turns = utc_now(), tuple(collector.turns)
+    total = (end - begin).total_seconds()
+    return RunRecord(
+        id=run_id,
+        flow=flow.name,
+        flow_version=flow.version,
+        created_at=begin,
+        started_at=begin,
+        ended_at=end,
+        input=request.input,
+        lang=lang,
+        seed=seed,
+        summary=get_flow_summary(turns, total),
+        turns=turns,
+        usage=total_usage(turns),
+        metrics=build_execution_metrics(turns, total),
+        **_result(outcome),
+    )
+
+
+def _result(outcome: FlowOutcome) -> JsonObject:
+    if outcome.error is not None:
+        return {"status": "failed", "stop_reason": outcome.error.code, "error": outcome.error}
+    return {
+        "status": "completed",
+        "stop_reason": "completed",
+        "output": outcome.output,
+        "degraded": outcome.degraded,
+    }
+
+
+def _completed(given: Mapping[str, Any], flow: FlowConfig) -> AgentState:
+    """A whole state from what a caller gives of it; the first lab's `input` is the question."""
+    known = {name: value for name, value in given.items() if name != "input"}
+    unknown = sorted(set(known) - set(AgentState.__annotations__))
+    if unknown:
+        raise InvalidRequestError(
+            f"No state has the key `{unknown[0]}`; keys are "
+            + ", ".join(f"`{name}`" for name in AgentState.__annotations__)
+            + "."
+        )
+    question = str(known.get("user_input") or given.get("input") or "")
+    RunRequest(flow=flow.name, input=question).refuse_empty_input()
+    lang = known.get("lang") or detect_language(question)
+    begin = new_state(
+        request_id=str(ULID()),
+        flow_type=flow.name,
+        user_input=question,
+        lang=lang,
+        head=shared_head(question, (), lang, secrets.token_bytes(_SECRET_BYTES)),
+    )
+    return cast(AgentState, {**begin, **known})

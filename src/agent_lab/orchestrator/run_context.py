@@ -20,6 +20,10 @@ class Gateway(Protocol):
         """Answer a request piece by piece; the last chunk carries the result."""
 
 
+SEEDS = 2**31
+"""How many seeds there are: every engine takes these."""
+
+
 def utc_now() -> datetime:
     """The time now, in UTC."""
     return datetime.now(UTC)

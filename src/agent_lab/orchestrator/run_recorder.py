@@ -2,6 +2,8 @@
 
 from typing import Literal, Protocol
 
+from typing_extensions import override
+
 from agent_lab.contracts import JsonObject, Turn
 
 EventType = Literal[
@@ -46,3 +48,14 @@ class NoRecorder:
 
     def publish_delta(self, turn: str, delta: str, *, reasoning: bool) -> None:
         """Ignore the delta."""
+
+
+class TurnCollector(NoRecorder):
+    """Keeps the finished turns, in order."""
+
+    def __init__(self) -> None:
+        self.turns: list[Turn] = []
+
+    @override
+    async def record_turn(self, turn: Turn) -> None:
+        self.turns.append(turn.model_copy(update={"seq": len(self.turns) + 1}))

@@ -76,6 +76,18 @@ class Provider(ABC):
             ConfigurationError: It cannot; the hint is the way out.
         """
 
+    async def warm(self, model: ModelEntry) -> None:  # noqa: B027 - most have nothing to load
+        """Load a model, so that its first call need not.
+
+        Raises:
+            ConfigurationError: Its weights are not here.
+            ProviderError: It cannot be loaded.
+        """
+
+    def loaded(self) -> tuple[str, ...]:
+        """Keys of the models that are in memory."""
+        return ()
+
     async def aclose(self) -> None:  # noqa: B027 - most providers hold nothing
         """Free what the provider holds: models, connections."""
 

@@ -1,7 +1,8 @@
 """Which model answers when nobody names one."""
 
-import os
 from collections.abc import Callable, Iterable
+
+import psutil
 
 from agent_lab.errors import WeightsMissingError
 from agent_lab.providers.registries.model_registry import ModelEntry
@@ -39,8 +40,5 @@ def choose_default(
 
 
 def physical_memory_gb() -> float:
-    """Main memory of this machine in GB (10^9 bytes); infinite where it cannot be asked."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    except (AttributeError, ValueError, OSError):
-        return float("inf")
+    """Main memory of this machine in GB (10^9 bytes)."""
+    return psutil.virtual_memory().total / 1e9

@@ -27,6 +27,7 @@ from agent_lab.providers.local.weights.store import WeightsStore
 from agent_lab.providers.normalisation import ResolvedModel, attempt_since, normalised
 from agent_lab.providers.registries.model_registry import ModelEntry, ModelRegistry
 from agent_lab.providers.registries.strategy_registry import Strategy, StrategyRegistry
+from agent_lab.providers.resources import Resources, read_resources
 
 logger = logging.getLogger(__name__)
 
@@ -214,6 +215,24 @@ class ProviderGateway:
             self.select_strategy(None, entry)
             await self._provider(entry.provider).check(entry)
         return resolved
+
+    async def warm(self, keys: Iterable[str]) -> None:
+        """Load some models, so that their first calls need not.
+
+        Raises:
+            ConfigurationError: A key is unknown, or weights are missing; nothing is loaded yet.
+            ProviderError: A model cannot be loaded.
+        """
+        for entry, _ in (await self.prepare(keys, ())).values():
+            await self._provider(entry.provider).warm(entry)
+
+    def loaded_models(self) -> tuple[str, ...]:
+        """Keys of the models that are in memory."""
+        return tuple(key for p in self._providers.values() for key in p.loaded())
+
+    def resources(self) -> Resources:
+        """Measure what this machine has, and what of it the models take."""
+        return read_resources(self.loaded_models())
 
     async def aclose(self) -> None:
         """Free every model and connection."""

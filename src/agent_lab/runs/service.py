@@ -12,7 +12,6 @@ from ulid import ULID
 from agent_lab.contracts import ErrorInfo, JsonObject, Language, RunRecord, RunRequest
 from agent_lab.errors import (
     AgentLabError,
-    InvalidRequestError,
     StorageError,
     UnknownFlowError,
     UnknownRoleError,
@@ -20,8 +19,8 @@ from agent_lab.errors import (
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.flows.language import detect_language
 from agent_lab.observability.logger import log_context
-from agent_lab.orchestrator.routing_agent import FlowOutcome, run_flow
-from agent_lab.orchestrator.run_context import RunContext, utc_now, wished_model
+from agent_lab.orchestrator.flow_runner import FlowOutcome, run_flow
+from agent_lab.orchestrator.run_context import SEEDS, RunContext, utc_now, wished_model
 from agent_lab.providers.normalisation import ResolvedModel
 from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.runs.events import InMemoryRecorder, Listener
@@ -29,8 +28,6 @@ from agent_lab.runs.files import check_writable
 from agent_lab.runs.record import ELSEWHERE, fold, record_path, save
 
 logger = logging.getLogger(__name__)
-
-SEEDS = 2**31
 
 
 class RunService:
@@ -103,7 +100,7 @@ class RunService:
                 await recorder.record("RUN_ERROR", _failed(ErrorInfo.of(error)))
             except Exception as error:
                 logger.exception("The run ended by a fault of the lab itself")
-                bug = ErrorInfo(code="internal_error", message=repr(error))
+                bug = ErrorInfo(code="internal_error", message=repr(error), http_status=500)
                 await recorder.record("RUN_ERROR", _failed(bug))
                 self._saved(recorder)
                 raise
@@ -120,10 +117,7 @@ class RunService:
         if request.flow not in self._flows:
             raise UnknownFlowError(request.flow, list(self._flows), "agent-lab flows list")
         flow = self._flows[request.flow]
-        if not request.input.strip():
-            raise InvalidRequestError(
-                "The `prompt` is empty.", hint=f'agent-lab run {flow.name} "Your question"'
-            )
+        request.refuse_empty_input()
         for role in request.models:
             if role not in flow.roles():
                 raise UnknownRoleError(role, flow.roles(), f"agent-lab flows show {flow.name}")

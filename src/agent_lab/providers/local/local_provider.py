@@ -87,6 +87,14 @@ class LocalProvider(Provider):
             await asyncio.to_thread(self._weights.verified_path, model)
 
     @override
+    async def warm(self, model: ModelEntry) -> None:
+        await self._load(model)
+
+    @override
+    def loaded(self) -> tuple[str, ...]:
+        return tuple(self._loaded)
+
+    @override
     async def aclose(self) -> None:
         while self._loaded:
             _, model = self._loaded.popitem()

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field
 
+from agent_lab.config import load_settings
 from agent_lab.contracts import Contract
-from agent_lab.errors import UnknownModelError
+from agent_lab.errors import UnknownCapabilityError, UnknownModelError
 from agent_lab.providers.registries.registry_file import load_entries
 
 Capability = Literal["chat", "stream", "tools", "json_schema", "vision", "reasoning"]
@@ -83,3 +84,37 @@ class ModelRegistry:
     def all(self) -> list[ModelEntry]:
         """Every entry, in file order."""
         return list(self._entries.values())
+
+
+def get_model(key: str) -> ModelEntry:
+    """Return a model of the configured registry.
+
+    Raises:
+        UnknownModelError: No entry has this key.
+    """
+    return _configured().get(key)
+
+
+def list_models() -> list[ModelEntry]:
+    """Every model of the configured registry, in file order."""
+    return _configured().all()
+
+
+def supports_task(key: str, task: str) -> bool:
+    """Whether a model can do what a task asks of it.
+
+    Args:
+        key: The model key.
+        task: One of the capabilities that entries list: `chat`, `tools`, `vision`, …
+
+    Raises:
+        UnknownModelError: No entry has this key.
+        UnknownCapabilityError: No entry could list such a capability.
+    """
+    if task not in get_args(Capability):
+        raise UnknownCapabilityError(task, get_args(Capability))
+    return task in get_model(key).capabilities
+
+
+def _configured() -> ModelRegistry:
+    return ModelRegistry.load(load_settings().models_file)

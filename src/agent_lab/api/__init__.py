@@ -1,0 +1,1 @@
+"""The lab over HTTP: wiring and wire formats, no domain logic."""

@@ -1,0 +1,82 @@
+"""Direct mode: `POST /api/inference`, and the first lab's paths."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+
+from agent_lab.api.dependencies import JsonOnly, LabDep, RequestId, WorkDep
+from agent_lab.api.wire.errors import error_responses
+from agent_lab.api.wire.inference import FirstLabModel, InferenceRequest, InferenceResponse
+from agent_lab.errors import (
+    ContextLengthError,
+    InvalidRequestError,
+    MissingDependencyError,
+    ProviderError,
+    ProviderRequestError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    ShuttingDownError,
+    TruncatedAnswerError,
+    UnknownModelError,
+    UnknownStrategyError,
+    WeightsCorruptError,
+    WeightsMissingError,
+    WrongMediaTypeError,
+)
+
+router = APIRouter(tags=["Direct mode"])
+
+GENERATION_ERRORS = (
+    UnknownModelError,
+    UnknownStrategyError,
+    ContextLengthError,
+    ProviderRequestError,
+    WrongMediaTypeError,
+    InvalidRequestError,
+    ProviderError,
+    TruncatedAnswerError,
+    WeightsMissingError,
+    WeightsCorruptError,
+    MissingDependencyError,
+    ProviderUnavailableError,
+    ShuttingDownError,
+    ProviderTimeoutError,
+)
+"""What any call of a model can end with."""
+
+
+async def infer(
+    body: InferenceRequest, request: Request, lab: LabDep, work: WorkDep, request_id: RequestId
+) -> InferenceResponse:
+    """Ask one model directly. Leaving stops the model's work."""
+    asked = body.to_generation_request()
+    answering = work.start(lab.gateway.generate(asked))
+    result = await work.finish(answering, request)
+    return InferenceResponse.of(result, body.prompt, request_id, datetime.now(UTC))
+
+
+for path in ("/api/inference", "/inference", "/api/inference/", "/inference/"):
+    router.add_api_route(
+        path,
+        infer,
+        methods=["POST"],
+        dependencies=[JsonOnly],
+        responses=error_responses(*GENERATION_ERRORS, statuses={413: "request_too_large"}),
+        deprecated=not path.startswith("/api"),
+        include_in_schema=not path.endswith("/"),
+    )
+
+
+@router.get("/inference/models", deprecated=True)
+async def list_models_as_the_first_lab(lab: LabDep) -> tuple[FirstLabModel, ...]:
+    """The models in the first lab's form; `GET /api/models` says more."""
+    loaded = lab.gateway.loaded_models()
+    return tuple(
+        FirstLabModel(
+            key=entry.key,
+            name=entry.file or entry.key,
+            available=entry.provider != "local" or lab.gateway.weights.present(entry),
+            loaded=entry.key in loaded,
+        )
+        for entry in lab.gateway.models.all()
+    )

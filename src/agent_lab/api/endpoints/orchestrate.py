@@ -1,0 +1,82 @@
+"""Orchestrated mode: `POST /api/orchestrate`, and the first lab's path."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from agent_lab.api.dependencies import JsonOnly, LabDep, RequestId, WorkDep
+from agent_lab.api.endpoints.inference import GENERATION_ERRORS
+from agent_lab.api.error_handlers import ORCHESTRATE
+from agent_lab.api.run_stream import open_stream
+from agent_lab.api.wire.errors import error_responses
+from agent_lab.api.wire.events import SSE_SCHEMA
+from agent_lab.api.wire.orchestrate import (
+    OrchestrateErrorBody,
+    OrchestrateRequest,
+    OrchestrateResponse,
+)
+from agent_lab.contracts import JsonObject, RunRecord
+from agent_lab.errors import (
+    RunFailedError,
+    StorageError,
+    UnknownFlowError,
+    UnknownRoleError,
+)
+from agent_lab.lab import Lab
+from agent_lab.orchestrator.flow_metrics import build_api_response, build_error_response
+
+router = APIRouter(tags=["Orchestrated mode"])
+
+
+async def orchestrate(
+    body: OrchestrateRequest, request: Request, lab: LabDep, work: WorkDep, request_id: RequestId
+) -> Response:
+    """Run a flow on a question and answer with the whole debate. Leaving stops the run.
+
+    With `stream` the answer is `text/event-stream`: each event's `data` is a `RunStreamEvent`,
+    and the last one, `RUN_FINISHED` or `RUN_ERROR`, carries in `result` what the plain answer
+    would have been.
+    """
+
+    def answer(record: RunRecord) -> JsonObject:
+        return _answer(record, body, lab, request_id)
+
+    wanted = body.to_run_request()
+    if body.stream:
+        return await open_stream(lab.runs, wanted, work, answer)
+    record = await work.finish(work.start(lab.runs.run(wanted)), request)
+    status = 200 if record.error is None else record.error.http_status
+    return JSONResponse(answer(record), status)
+
+
+def _answer(record: RunRecord, body: OrchestrateRequest, lab: Lab, request_id: str) -> JsonObject:
+    flow, verbose = lab.flows[record.flow], body.verbose
+    if record.error is None:
+        answer = build_api_response(record, flow, verbose=verbose)
+    else:
+        answer = build_error_response(record.error, request_id, record, flow, verbose=verbose)
+    return {**answer, "dropped_params": sorted({*answer["dropped_params"], *body.dropped()})}
+
+
+for path in ("/api/orchestrate", "/orchestrate", "/api/orchestrate/", "/orchestrate/"):
+    router.add_api_route(
+        path,
+        orchestrate,
+        name=ORCHESTRATE,
+        methods=["POST"],
+        dependencies=[JsonOnly],
+        response_model=OrchestrateResponse,
+        responses={
+            200: {"content": {"text/event-stream": {"schema": SSE_SCHEMA}}},
+            **error_responses(
+                UnknownFlowError,
+                UnknownRoleError,
+                *GENERATION_ERRORS,
+                RunFailedError,
+                StorageError,
+                statuses={413: "request_too_large"},
+                body=OrchestrateErrorBody,
+            ),
+        },
+        deprecated=not path.startswith("/api"),
+        include_in_schema=not path.endswith("/"),
+    )

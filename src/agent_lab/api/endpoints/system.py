@@ -1,0 +1,48 @@
+"""How the server is, and what machine it is on."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+
+from agent_lab import __version__
+from agent_lab.api.dependencies import LabDep, WorkDep
+from agent_lab.api.request_work import shutting_down
+from agent_lab.api.wire.errors import error_responses
+from agent_lab.contracts import Contract
+from agent_lab.errors import ShuttingDownError
+from agent_lab.providers.resources import Resources
+
+router = APIRouter(tags=["System"])
+
+
+class Health(Contract):
+    """The server answers."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+
+
+class Readiness(Contract):
+    """The server takes work."""
+
+    status: Literal["ready"] = "ready"
+
+
+@router.get("/healthz")
+async def health() -> Health:
+    """Whether the process is alive."""
+    return Health(version=__version__)
+
+
+@router.get("/readyz", responses=error_responses(ShuttingDownError))
+async def readiness(work: WorkDep) -> Readiness:
+    """Whether new work is taken: 503 from the moment when the server is asked to end."""
+    if work.ending:
+        raise shutting_down()
+    return Readiness()
+
+
+@router.get("/api/system/resources")
+async def resources(lab: LabDep) -> Resources:
+    """Processor, memory, GPUs and loaded models, as they are now."""
+    return lab.gateway.resources()

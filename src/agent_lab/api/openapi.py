@@ -1,0 +1,78 @@
+"""The server's description: FastAPI's own, with the names that there are and the events."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from agent_lab.api.endpoints.catalogue import models_of
+from agent_lab.api.wire.events import RunStreamEvent
+from agent_lab.api.wire.names import KIND
+from agent_lab.contracts import JsonObject
+from agent_lab.lab import Lab
+
+EVENT = "RunStreamEvent"
+_REF = "#/components/schemas/{model}"
+
+
+def describe(app: FastAPI, lab: Lab) -> JsonObject:
+    """Describe every operation of an application.
+
+    Args:
+        app: The application.
+        lab: Whose flows, models and strategies can be asked for.
+    """
+    description = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        license_info=app.license_info,
+        routes=app.routes,
+        tags=app.openapi_tags,
+    )
+    schemas = description["components"]["schemas"]
+    event = RunStreamEvent.json_schema(ref_template=_REF)
+    schemas.update({name: s for name, s in event.pop("$defs").items() if name not in schemas})
+    schemas[EVENT] = event
+    _list_names(description, _names(lab))
+    _leave_out(description, "HTTPValidationError", "ValidationError")
+    return description
+
+
+def _names(lab: Lab) -> dict[str, list[str]]:
+    return {
+        "flows": list(lab.flows),
+        "models": [view.key for view in models_of(lab) if view.present],
+        "strategies": [strategy.name for strategy in lab.gateway.strategies.all()],
+        "roles": sorted({role for flow in lab.flows.values() for role in flow.roles()}),
+    }
+
+
+def _leave_out(description: JsonObject, *schemas: str) -> None:
+    """Leave out FastAPI's own form of an error, which nobody is ever answered with."""
+    refs = [{"$ref": _REF.format(model=name)} for name in schemas]
+    for name in schemas:
+        description["components"]["schemas"].pop(name, None)
+    for part in _objects(description["paths"]):
+        for status, response in list(part.get("responses", {}).items()):
+            contents = response.get("content", {}).values()
+            if any(content.get("schema") in refs for content in contents):
+                del part["responses"][status]
+
+
+def _list_names(description: Any, names: Mapping[str, list[str]]) -> None:
+    for schema in _objects(description):
+        if KIND in schema:
+            schema["enum"] = names[schema.pop(KIND)]
+
+
+def _objects(part: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(part, list):
+        for item in part:
+            yield from _objects(item)
+    if isinstance(part, dict):
+        for item in part.values():
+            yield from _objects(item)
+        yield part

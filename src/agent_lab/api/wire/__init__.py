@@ -1,0 +1,1 @@
+"""What travels over HTTP: one file for each group of requests and answers."""

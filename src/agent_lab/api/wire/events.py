@@ -1,0 +1,190 @@
+"""The events of a run over HTTP: AG-UI 1.0 types, as server-sent events."""
+
+import json
+from typing import Annotated, Literal
+
+from fastapi.sse import format_sse_event
+from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic.alias_generators import to_camel
+
+from agent_lab.api.wire.orchestrate import OrchestrateErrorBody, OrchestrateResponse
+from agent_lab.contracts import (
+    Contract,
+    ErrorInfo,
+    JsonObject,
+    Language,
+    Message,
+    RunStatus,
+    Turn,
+)
+from agent_lab.runs.events import RunEvent
+
+PROTOCOL = "1.0"
+
+
+class WireEvent(Contract):
+    """What every event has."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    timestamp: int
+    """Milliseconds since 1970, UTC."""
+
+
+class RunHeader(Contract):
+    """What is run."""
+
+    flow: str
+    flow_version: str
+    input: str
+    lang: Language
+    seed: int
+    options: dict[str, JsonValue]
+
+
+class CastMember(Contract):
+    """Who is going to speak."""
+
+    role: str
+    model: str
+    fallback_from: str | None
+
+
+class RunStarted(WireEvent):
+    """The first event."""
+
+    type: Literal["RUN_STARTED"]
+    thread_id: str
+    run_id: str
+    protocol_version: str
+    run: RunHeader
+    cast: tuple[CastMember, ...]
+
+
+class StepStarted(WireEvent):
+    """A node begins."""
+
+    type: Literal["STEP_STARTED"]
+    step_name: str
+
+
+class StepFinished(WireEvent):
+    """A node has ended."""
+
+    type: Literal["STEP_FINISHED"]
+    step_name: str
+
+
+class TurnMetadata(Contract):
+    """What a turn is about to be asked."""
+
+    node: str
+    visit: int
+    model: str | None
+    messages: tuple[Message, ...]
+
+
+class TextMessageStart(WireEvent):
+    """A turn begins."""
+
+    type: Literal["TEXT_MESSAGE_START"]
+    message_id: str
+    role: Literal["assistant"]
+    name: str
+    """The role that speaks."""
+    metadata: TurnMetadata
+
+
+class TextMessageContent(WireEvent):
+    """A piece of a turn; it has no `id`, since it is not kept."""
+
+    type: Literal["TEXT_MESSAGE_CONTENT"]
+    message_id: str
+    delta: str
+    reasoning: bool
+    """Whether the model is thinking, not answering."""
+
+
+class TextMessageEnd(WireEvent):
+    """A turn has ended."""
+
+    type: Literal["TEXT_MESSAGE_END"]
+    message_id: str
+    turn: Turn
+
+
+class RunResult(Contract):
+    """How a run ended."""
+
+    status: RunStatus
+    stop_reason: str
+    output: str = ""
+    degraded: tuple[str, ...] = ()
+    error: ErrorInfo | None = None
+
+
+class RunFinished(WireEvent):
+    """The last event of a run with an answer."""
+
+    type: Literal["RUN_FINISHED"]
+    thread_id: str
+    run_id: str
+    result: RunResult
+    answer: OrchestrateResponse
+    """What the plain answer would have been."""
+
+
+class RunError(WireEvent):
+    """The last event of a run without an answer."""
+
+    type: Literal["RUN_ERROR"]
+    thread_id: str
+    run_id: str
+    code: str
+    message: str
+    result: RunResult
+    answer: OrchestrateErrorBody | None = None
+    """What the plain answer would have been; none for a run that was stopped."""
+
+
+RunStreamEvent: TypeAdapter[WireEvent] = TypeAdapter(
+    Annotated[
+        RunStarted
+        | StepStarted
+        | StepFinished
+        | TextMessageStart
+        | TextMessageContent
+        | TextMessageEnd
+        | RunFinished
+        | RunError,
+        Field(discriminator="type"),
+    ]
+)
+"""Any event of a stream: the `data` of one server-sent event."""
+
+
+SSE_SCHEMA: JsonObject = {
+    "type": "object",
+    "properties": {
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/RunStreamEvent"},
+        },
+        "event": {"type": "string"},
+        "id": {"type": "string", "description": "Place in the run's log; pieces have none."},
+        "retry": {"type": "integer", "minimum": 0},
+    },
+}
+"""One server-sent event, as OpenAPI describes it."""
+
+
+def encode(event: RunEvent) -> bytes:
+    """Write an event as AG-UI's clients read it; its place in the log is the `id`."""
+    data: JsonObject = {"type": event.type, "timestamp": int(event.ts.timestamp() * 1000)}
+    if event.type.startswith("RUN_"):
+        data |= {"threadId": event.run_id, "runId": event.run_id}
+    if event.type == "RUN_STARTED":
+        data["protocolVersion"] = PROTOCOL
+    text = json.dumps(data | event.payload, ensure_ascii=False)
+    return format_sse_event(data_str=text, id=None if event.seq is None else str(event.seq))

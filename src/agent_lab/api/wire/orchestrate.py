@@ -1,0 +1,203 @@
+"""Orchestrated mode: a flow on a question, with the first lab's field names."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StrictBool
+from pydantic_core import PydanticCustomError
+
+from agent_lab.api.wire.errors import ErrorDetail
+from agent_lab.api.wire.examples import ORCHESTRATE, ORCHESTRATE_ANSWER
+from agent_lab.api.wire.names import FlowName, ModelKey, Prompt, RoleName, StrategyName
+from agent_lab.contracts import (
+    Attachment,
+    Contract,
+    Language,
+    Message,
+    RunRequest,
+    RunStatus,
+    Seed,
+    Temperature,
+    TokenLimit,
+    Usage,
+)
+
+
+def _refuse_retrieval(value: object) -> object:
+    if value:
+        raise PydanticCustomError(
+            "no_retrieval",
+            "this lab retrieves no documents; send them with the question, as `attachments`",
+        )
+    return value
+
+
+NoRetrieval = Annotated[
+    dict[str, JsonValue],
+    AfterValidator(_refuse_retrieval),
+    Field(json_schema_extra={"maxProperties": 0}, deprecated=True),
+]
+NoRetriever = Annotated[
+    str | None,
+    AfterValidator(_refuse_retrieval),
+    Field(json_schema_extra={"enum": ["", None]}, deprecated=True),
+]
+
+
+class OrchestrateRequest(Contract):
+    """What is asked of a flow. Only `prompt` is required; unknown fields are refused."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ORCHESTRATE]})
+
+    prompt: Prompt
+    flow_type: FlowName = "challenge"
+    attachments: tuple[Attachment, ...] = ()
+    """Documents that every role sees beside the question."""
+    model: ModelKey | None = None
+    """For every role that has no model of its own; None: the default model."""
+    models: dict[RoleName, ModelKey] = Field(default_factory=dict)
+    """Role to model key; overrides the flow."""
+    strategy: StrategyName | None = None
+    max_tokens: TokenLimit | None = None
+    """Longest text of a turn, in tokens."""
+    temperature: Temperature | None = None
+    seed: Seed | None = None
+    lang: Language | None = None
+    """Language of the prompts; None: that of the question."""
+    stream: StrictBool = False
+    """Answer with the events of the run as they happen (`text/event-stream`)."""
+    verbose: StrictBool = False
+    """With uncut outputs, and the prompts as they were sent."""
+    agents: list[JsonValue] = Field(default_factory=list, deprecated=True)
+    """Of the first lab: a flow names its roles; listed in `dropped_params`."""
+    tools: list[JsonValue] = Field(default_factory=list, deprecated=True)
+    """Of the first lab: no flow takes tools; listed in `dropped_params`."""
+    enable_history: StrictBool | None = Field(None, deprecated=True)
+    """Of the first lab: no flow reads earlier runs; true is listed in `dropped_params`."""
+    retry_on_error: StrictBool | None = Field(None, deprecated=True)
+    """Of the first lab: turns are not repeated; true is listed in `dropped_params`."""
+    rag_config: NoRetrieval = Field(default_factory=dict)
+    """Of the first lab: refused unless it is empty."""
+    retrieval_config: NoRetrieval = Field(default_factory=dict)
+    """Of the first lab: refused unless it is empty."""
+    embedding_model: NoRetriever = None
+    """Of the first lab: refused unless it is empty."""
+    vector_store: NoRetriever = None
+    """Of the first lab: refused unless it is empty."""
+
+    def to_run_request(self) -> RunRequest:
+        """What the lab is asked to run."""
+        taken = set(type(self).model_fields) & set(RunRequest.model_fields)
+        fields = {name: getattr(self, name) for name in taken}
+        return RunRequest.parse({"flow": self.flow_type, "input": self.prompt, **fields})
+
+    def dropped(self) -> list[str]:
+        """The first lab's fields that were given and change nothing."""
+        fields = self.model_dump(include={"agents", "tools", "enable_history", "retry_on_error"})
+        return [name for name, value in fields.items() if value]
+
+
+class NodeView(Contract):
+    """What a node of the flow did; times are seconds from the start of the run."""
+
+    id: str
+    name: str
+    type: str
+    role: str
+    status: Literal["completed", "failed", "skipped"]
+    """`skipped`: the node had no turn."""
+    start_time: float = 0.0
+    end_time: float = 0.0
+    timestamp: datetime | None = None
+    """When its last turn began."""
+    output: str
+    """Its last text; the first 200 characters unless `verbose`."""
+    full_content_length: int = 0
+    """Characters of the whole text."""
+    turns: int = 0
+    model: str = ""
+    fallback_from: str | None = None
+    strategy: str = ""
+    tokens_generated: int = 0
+    error: str | None = None
+    prompt: tuple[Message, ...] = ()
+    """The messages as they were sent; only with `verbose`."""
+
+
+class EdgeView(Contract):
+    """A way from one node to another."""
+
+    source: str
+    target: str
+
+
+class FlowRunView(Contract):
+    """The flow as it was run."""
+
+    name: str
+    nodes: tuple[NodeView, ...]
+    edges: tuple[EdgeView, ...]
+
+
+class RunMetrics(Contract):
+    """Figures of the whole run; times are seconds, summed over its turns."""
+
+    total_time: float
+    total_time_sec: float = Field(deprecated=True)
+    """The first lab's second name of `total_time`."""
+    tokens_generated: int
+    models_used: tuple[str, ...]
+    cache_hit: bool
+    model_warm_rate: float | None
+    """Share of the turns that found their model loaded; null where nobody knows."""
+    load_time: float
+    inference_time: float
+    workers_executed: tuple[str, ...]
+    """Nodes in the order of their turns."""
+    retries: int
+    quality_score: float | None = None
+    """A validator's score; null where the flow has none."""
+
+
+class OrchestrateResponse(Contract):
+    """A finished run."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ORCHESTRATE_ANSWER]})
+
+    id: str
+    """The run's id: its record is saved under this name."""
+    timestamp: datetime
+    success: bool
+    status: RunStatus
+    output: str
+    model: str
+    """The model whose text is the answer."""
+    flow: FlowRunView
+    metrics: RunMetrics
+    usage: Usage
+    stop_reason: str
+    degraded: tuple[str, ...]
+    """What went wrong on the way to an answer all the same."""
+    dropped_params: tuple[str, ...]
+    """What was asked for and changed nothing."""
+    summary: str
+
+
+class OrchestrateErrorBody(Contract):
+    """No answer: why, and how far the run came if one was started."""
+
+    success: Literal[False]
+    id: str
+    """The run's id, or that of the request if no run was started."""
+    timestamp: datetime
+    error: ErrorDetail
+    status: RunStatus | None = None
+    output: str = ""
+    model: str = ""
+    flow: FlowRunView | None = None
+    metrics: RunMetrics | None = None
+    usage: Usage | None = None
+    stop_reason: str = ""
+    degraded: tuple[str, ...] = ()
+    dropped_params: tuple[str, ...] = ()
+    summary: str = ""

@@ -1,0 +1,98 @@
+"""Lets any object that can `generate` stand where the provider gateway stands."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from agent_lab.contracts import GenerationRequest, GenerationResult, Timings, Usage
+from agent_lab.errors import AgentLabError, ConfigurationError, ProviderError
+from agent_lab.orchestrator.run_context import Gateway
+from agent_lab.providers.provider_gateway import GenerationChunk
+
+logger = logging.getLogger(__name__)
+
+
+def as_gateway(gateway: Any) -> Gateway:
+    """Return a gateway as nodes need it.
+
+    Args:
+        gateway: A `ProviderGateway`, or any object whose `generate` takes a `GenerationRequest`,
+            as a plain or an `async` method, and returns a `GenerationResult`, a text, or a
+            mapping in the first lab's form (`output`, `success`, `error`, `timings_ms`, …).
+
+    Raises:
+        ConfigurationError: It cannot generate.
+    """
+    if hasattr(gateway, "stream"):
+        streaming: Gateway = gateway
+        return streaming
+    if not callable(getattr(gateway, "generate", None)):
+        raise ConfigurationError(
+            f"`{type(gateway).__name__}` is no gateway: it has no method `generate`.",
+            hint="agent_lab.ProviderGateway.from_settings(), or an object with "
+            "`async def generate(self, request)`",
+        )
+    return _WholeAnswers(gateway)
+
+
+class _WholeAnswers:
+    """Streams each answer as one piece."""
+
+    def __init__(self, gateway: Any) -> None:
+        self._generate = gateway.generate
+
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[GenerationChunk, None]:
+        """Ask; what the object raises becomes a failed turn, not the end of the run."""
+        try:
+            result = _as_result(await self._ask(request), request)
+        except AgentLabError:
+            raise
+        except Exception as error:
+            logger.exception("The gateway failed")
+            raise ProviderError(f"The gateway failed: {error!r}.") from error
+        yield GenerationChunk(result.text)
+        yield GenerationChunk(result=result)
+
+    async def _ask(self, request: GenerationRequest) -> Any:
+        if inspect.iscoroutinefunction(self._generate):
+            return await self._generate(request)
+        # A plain method may take long: in a thread it holds nobody else up.
+        answer = await asyncio.to_thread(self._generate, request)
+        return await answer if inspect.isawaitable(answer) else answer
+
+
+def _as_result(answer: Any, request: GenerationRequest) -> GenerationResult:
+    if isinstance(answer, GenerationResult):
+        return answer
+    if isinstance(answer, str):
+        return _from_first_lab({"output": answer}, request)
+    if isinstance(answer, Mapping):
+        return _from_first_lab(answer, request)
+    raise ProviderError(
+        f"The gateway answered with `{type(answer).__name__}`; a `GenerationResult`, a text or a "
+        "mapping with `output` can be used."
+    )
+
+
+def _from_first_lab(answer: Mapping[str, Any], request: GenerationRequest) -> GenerationResult:
+    """Read a result in the first lab's form; its times are milliseconds."""
+    if not answer.get("success", True) or not answer.get("output"):
+        raise ProviderError(f"The gateway failed: {answer.get('error') or 'no output'}.")
+    metrics, times = answer.get("metrics") or {}, answer.get("timings_ms") or {}
+    tokens = int(metrics.get("tokens_generated") or 0)
+    return GenerationResult(
+        text=str(answer["output"]),
+        tokens_generated=tokens,
+        usage=Usage(completion_tokens=tokens),
+        timings=Timings(
+            load_time=times.get("load_time_ms", 0) / 1000,
+            inference_time=times.get("inference_time_ms", 0) / 1000,
+            total=times.get("total_time_ms", 0) / 1000,
+        ),
+        source=str(answer.get("source") or "gateway"),
+        model_resolved=str(answer.get("model_used") or request.model_key or "unknown"),
+        strategy=str(answer.get("strategy_used") or request.strategy or ""),
+        finish_reason="stop",
+    )

@@ -1,0 +1,71 @@
+"""How much memory models can have, and whether one fits into it."""
+
+import logging
+from typing import Any
+
+import psutil
+import pynvml
+
+from agent_lab.config import load_settings
+from agent_lab.contracts import Contract
+from agent_lab.providers.registries.model_registry import ModelRegistry
+
+logger = logging.getLogger(__name__)
+
+
+class Gpu(Contract):
+    """One graphics processor; memory is in GB (10^9 bytes)."""
+
+    index: int
+    name: str
+    total_gb: float
+    free_gb: float
+
+
+def read_gpus(nvml: Any = pynvml) -> tuple[Gpu, ...]:
+    """Read the NVIDIA GPUs of this machine; none where there is no driver.
+
+    Args:
+        nvml: The binding of NVIDIA's management library.
+    """
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
+        logger.debug("No NVIDIA GPU can be asked: %s", error)
+        return ()
+    try:
+        return tuple(_read(nvml, index) for index in range(nvml.nvmlDeviceGetCount()))
+    finally:
+        nvml.nvmlShutdown()
+
+
+def get_available_vram() -> float:
+    """Free memory of the freest GPU in GB (10^9 bytes); 0.0 on a machine without one."""
+    return max((gpu.free_gb for gpu in read_gpus()), default=0.0)
+
+
+def can_load_model(key: str) -> bool:
+    """Whether a model of the registry fits into the memory that is free now.
+
+    What counts is the freer of the main memory and the freest GPU. A model that is not local
+    needs none.
+
+    Args:
+        key: The model key.
+
+    Raises:
+        UnknownModelError: No model has this key.
+    """
+    need = ModelRegistry.load(load_settings().models_file).get(key).min_vram_gb
+    return need <= max(get_available_vram(), psutil.virtual_memory().available / 1e9)
+
+
+def _read(nvml: Any, index: int) -> Gpu:
+    device = nvml.nvmlDeviceGetHandleByIndex(index)
+    memory = nvml.nvmlDeviceGetMemoryInfo(device)
+    return Gpu(
+        index=index,
+        name=nvml.nvmlDeviceGetName(device),
+        total_gb=memory.total / 1e9,
+        free_gb=memory.free / 1e9,
+    )
