@@ -13,16 +13,18 @@ from agent_lab.errors import ConfigurationError
 FIRST_LAB_KEYS = {
     "APP_ENV": "app_env",
     "LOG_LEVEL": "log_level",
+    "PORT": "port",
     "DEFAULT_STRATEGY": "default_strategy",
     "MAX_TOKENS_DEFAULT": "max_tokens_default",
     "MODEL_CACHE_DIR": "model_cache_dir",
 }
 """Those of them that have a setting by now."""
-OTHER_FIRST_LAB_KEYS = """PORT OPENAI_API_KEY ANTHROPIC_API_KEY DEFAULT_PROVIDER MAX_VRAM_USAGE_GB
+OTHER_FIRST_LAB_KEYS = """OPENAI_API_KEY ANTHROPIC_API_KEY DEFAULT_PROVIDER MAX_VRAM_USAGE_GB
 CIRCUIT_BREAKER_MAX_FAILURES CIRCUIT_BREAKER_TIMEOUT"""
 FIRST_LAB_VALUES = {
     "APP_ENV": ("prod", "prod"),
     "LOG_LEVEL": ("DEBUG", "DEBUG"),
+    "PORT": ("8080", 8080),
     "DEFAULT_STRATEGY": ("greedy", "greedy"),
     "MAX_TOKENS_DEFAULT": ("77", 77),
     "MODEL_CACHE_DIR": ("/weights", Path("/weights")),
@@ -30,6 +32,7 @@ FIRST_LAB_VALUES = {
 OTHER_VALUES = {
     "APP_ENV": "dev",
     "LOG_LEVEL": "ERROR",
+    "PORT": "9090",
     "DEFAULT_STRATEGY": "precise",
     "MAX_TOKENS_DEFAULT": "11",
     "MODEL_CACHE_DIR": "/other",
@@ -95,6 +98,9 @@ def test_the_prefixed_key_wins_over_the_bare_one(monkeypatch: pytest.MonkeyPatch
     ("key", "value"),
     [
         ("HOME", "/home/somebody"),
+        ("HOST", "somebody's"),
+        ("SHUTDOWN_GRACE_S", "5"),
+        ("WARM_MODELS", "somebody's"),
         ("DEFAULT_MODEL", "somebody's"),
         ("LOCAL_CONTEXT", "4096"),
         ("LOCAL_THREADS", "3"),
@@ -142,6 +148,8 @@ def test_every_setting_is_described():
         "AGENT_LAB_MODELS_FILE",
         "AGENT_LAB_STRATEGIES_FILE",
         "AGENT_LAB_DEFAULT_MODEL",
+        "AGENT_LAB_WARM_MODELS",
+        "PORT",
         "DEFAULT_STRATEGY",
         "MAX_TOKENS_DEFAULT",
     ],
@@ -210,6 +218,22 @@ def test_places_are_mixed_key_by_key(put):
     assert (settings.local_threads, settings.default_strategy) == (3, "greedy")
 
 
+@pytest.mark.parametrize(
+    ("value", "names"), [("a, b", ("a", "b")), ("a", ("a",)), (" a ,, b,", ("a", "b"))]
+)
+@pytest.mark.parametrize("place", ["environment", ".env"])
+def test_a_list_of_names_has_commas_between_them(
+    put, place: str, value: str, names: tuple[str, ...]
+):
+    put(place, "AGENT_LAB_WARM_MODELS", value)
+    assert load_settings().warm_models == names
+
+
+def test_a_list_of_names_can_be_one_of_toml():
+    Path("lab.toml").write_text('warm_models = ["a", "b"]\n', encoding="utf-8")
+    assert load_settings().warm_models == ("a", "b")
+
+
 def test_an_argument_that_is_none_expresses_no_wish(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DEFAULT_STRATEGY", "greedy")
     assert load_settings(default_strategy=None).default_strategy == "greedy"
@@ -270,6 +294,8 @@ def test_a_tilde_is_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyP
     [
         ("LOG_LEVEL", "LOUD"),
         ("APP_ENV", "staging"),
+        ("PORT", "65536"),
+        ("PORT", "-1"),
         ("MAX_TOKENS_DEFAULT", "0"),
         ("MAX_TOKENS_DEFAULT", "many"),
         ("AGENT_LAB_LOCAL_CONTEXT", "255"),

@@ -89,3 +89,18 @@ def test_a_signal_ends_an_open_stream_with_a_last_event(
     assert events[-1]["code"] == "server_shutting_down"
     assert server.returncode == -signal.SIGTERM
     assert [run["status"] for run in saved_runs()] == ["cancelled"]
+
+
+def test_a_second_ctrl_c_waits_for_nobody(fake_model: Callable[[float], None]):
+    fake_model(3600)  # no word will ever come, and the grace is half a minute
+    with started("serve", "--port", "0") as server:
+        with post(address_of(server), {"prompt": "Why?", "stream": True}) as stream:
+            assert b"RUN_STARTED" in next(iter(stream))
+            server.send_signal(signal.SIGINT)
+            assert server.stderr is not None
+            assert "another Ctrl-C ends them at once" in server.stderr.readline()
+            server.send_signal(signal.SIGINT)
+            assert b"server_shutting_down" in stream.read()
+        server.communicate(timeout=LONGEST_WAIT_S)
+    assert server.returncode == 130
+    assert [run["status"] for run in saved_runs()] == ["cancelled"]

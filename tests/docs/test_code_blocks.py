@@ -1,35 +1,42 @@
-"""The code blocks of the README do what they say."""
+"""The code blocks of README and docs do what they say, and their links lead somewhere."""
 
 import re
 import shlex
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from agent_lab.api.server import create_app
+from agent_lab.config import Settings
+from agent_lab.lab import build
+from agent_lab.providers.provider_gateway import ProviderGateway
+from tests.api.conftest import serving
 from tests.conftest import REPOSITORY
 
-README = (REPOSITORY / "README.md").read_text("utf-8")
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 SMALLEST = "smollm2-135m"
 
 
 def blocks(language: str) -> list[str]:
-    return [text for kind, text in BLOCK.findall(README) if kind == language]
+    texts = [path.read_text("utf-8") for path in PAGES]
+    return [block for text in texts for kind, block in BLOCK.findall(text) if kind == language]
 
 
-def commands() -> list[str]:
+def commands(program: str) -> list[str]:
     lines = "".join(blocks("bash")).replace("\\\n", " ").splitlines()
-    return [line.strip() for line in lines if line.strip().startswith("agent-lab ")]
+    return sorted({line.strip() for line in lines if line.strip().startswith(f"{program} ")})
 
 
 @pytest.mark.parametrize("block", blocks("python"))
 def test_a_python_block_runs(block: str, capsys: pytest.CaptureFixture[str]):
-    exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})  # noqa: S102 - our own README
+    exec(compile(block, "a page", "exec"), {"__name__": "__main__"})  # noqa: S102 - our own pages
     assert capsys.readouterr().out
 
 
 @pytest.mark.weights(SMALLEST)
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", commands("agent-lab"))
 def test_a_command_runs(command: str, monkeypatch: pytest.MonkeyPatch):
     from agent_lab.cli.main import execute
 
@@ -42,11 +49,32 @@ def test_a_command_runs(command: str, monkeypatch: pytest.MonkeyPatch):
     assert execute([*arguments, *limited]) == 0
 
 
-def test_the_readme_has_blocks_to_test():
-    assert blocks("python")
-    assert len(commands()) >= 5
+@pytest.mark.parametrize("command", commands("curl"))
+async def test_a_request_is_answered(command: str, settings: Settings):
+    """Sent by a client of our own: not every machine has curl."""
+    _, *arguments = shlex.split(command)
+    options = dict(zip(arguments, arguments[1:], strict=False))
+    url = next(argument for argument in arguments if argument.startswith("http"))
+    assert urlsplit(url).netloc == "localhost:8001"
+    headers = dict([options["-H"].split(": ")]) if "-H" in options else {}
+    lab = build(settings, gateway=ProviderGateway.scripted(lambda call: "an answer"))
+    async with (
+        serving(create_app(settings, lab=lab)) as served,
+        served.http.request(
+            options.get("-X", "GET"), urlsplit(url).path, data=options.get("-d"), headers=headers
+        ) as response,
+    ):
+        assert response.status == 200, await response.text()
+        assert await response.read()
 
 
-def test_every_link_to_a_file_leads_to_it():
-    for target in re.findall(r"\]\((?!http)([^)#]+)", README):
-        assert (REPOSITORY / target).exists(), target
+def test_there_are_blocks_to_test():
+    assert len(blocks("python")) >= 3
+    assert len(commands("agent-lab")) >= 5
+    assert len(commands("curl")) >= 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_to_it(page: Path):
+    for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target

@@ -106,7 +106,12 @@ async def test_every_form_of_answer_becomes_a_text_and_a_result(kind, given, exp
 
 async def test_the_object_gets_the_whole_request():
     seen: list[GenerationRequest] = []
-    await asked(Plain(lambda request: seen.append(request) or "ok"))  # type: ignore[func-returns-value]
+
+    def remember(request: GenerationRequest) -> str:
+        seen.append(request)
+        return "ok"
+
+    await asked(Plain(remember))
     assert seen == [REQUEST]
 
 

@@ -33,7 +33,7 @@ from tests.conftest import FIXED_SECRET
 CHALLENGE = get_challenge_flow_config()
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MODELS = {"creator": "first", "challenger": "second", "refiner": "third"}
-REFUSED = {"first": ["top_k"], "second": [], "third": ["top_k", "seed"]}
+REFUSED = {"first": ["top_k"], "second": ["seed"], "third": ["top_k"]}
 DEBATE: Mapping[str, str] = {"creator": "the draft", "challenger": "weak", "refiner": "the end"}
 GONE = ProviderUnavailableError("`second` is gone.")
 LONG = "0123456789" * 30
@@ -202,10 +202,11 @@ async def test_a_node_with_several_turns_shows_its_last_text_and_all_of_its_time
     ("script", "author"),
     [
         (DEBATE, "third"),
+        ({**DEBATE, "refiner": DEBATE["creator"]}, "third"),
         ({**DEBATE, "refiner": GONE}, "first"),
         ({**DEBATE, "creator": GONE}, ""),
     ],
-    ids=["refiner", "creator", "nobody"],
+    ids=["refiner", "a refiner who agrees", "creator", "nobody"],
 )
 async def test_the_model_is_the_author_of_the_answer(settings: Settings, script, author: str):
     assert build_api_response(await ran(settings, script), CHALLENGE)["model"] == author

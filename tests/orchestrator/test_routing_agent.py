@@ -29,6 +29,20 @@ from tests.conftest import FIXED_SECRET
 TASK = "Which database fits a small shop?"
 LONG = "long " * 100
 OUTPUTS = {"creator": "the draft", "challenger": "the critique", "refiner": "the final answer"}
+CAMEL_CASE = {
+    "flowType",
+    "totalTime",
+    "totalTimeSec",
+    "tokensGenerated",
+    "modelsUsed",
+    "cacheHit",
+    "modelWarmRate",
+    "loadTime",
+    "inferenceTime",
+    "workersExecuted",
+    "retries",
+    "qualityScore",
+}
 
 
 @pytest.fixture
@@ -140,13 +154,15 @@ def test_a_wrong_call_is_refused_before_anybody_is_asked(
 
 
 def test_a_failed_run_is_an_answer_without_success_and_with_the_error():
-    answer = run_routing_agent(TASK, ProviderGateway.scripted({"creator": OSError("gone")}))
+    gateway = ProviderGateway.scripted({"creator": OSError("gone")})
+    answer = run_routing_agent(TASK, gateway, verbose=True)
     assert answer["success"] is False
     assert answer["output"] == ""
     assert answer["error"]["code"] == "provider_unavailable"
     assert "gone" in answer["error"]["message"]
     statuses = [node["status"] for node in answer["flow"]["nodes"]]
     assert statuses == ["failed", "skipped", "skipped"]
+    assert TASK in answer["flow"]["nodes"][0]["prompt"][-1]["content"]
 
 
 @pytest.mark.parametrize("verbose", [False, True])
@@ -244,10 +260,7 @@ def test_run_orchestrators_metrics_are_in_camel_case_and_milliseconds(creator):
     gateway = ProviderGateway.scripted({**OUTPUTS, "creator": creator})
     answer = run_orchestrator(TASK, "challenge", gateway)
     metrics = answer["metrics"]
-    assert set(metrics) == set(
-        """flowType totalTime totalTimeSec tokensGenerated modelsUsed cacheHit modelWarmRate
-        loadTime inferenceTime workersExecuted retries qualityScore""".split()
-    )
+    assert set(metrics) == CAMEL_CASE
     assert metrics["flowType"] == "challenge"
     assert metrics["totalTime"] == metrics["totalTimeSec"] * 1000
     nodes = [node for node in answer["flow"]["nodes"] if node["status"] != "skipped"]

@@ -116,6 +116,22 @@ async def test_a_close_ends_the_iteration_after_what_is_here_also_when_asked_aga
     assert await anext(events, None) is None
 
 
+async def test_whoever_waits_for_the_beginning_still_reads_it():
+    events = LiveEvents()
+    for event in (step("a"), piece("x"), step("b")):
+        events(event)
+    events.close()
+    assert await events.begun()
+    assert [event async for event in events] == [step("a"), piece("x"), step("b")]
+
+
+async def test_events_that_end_before_the_first_one_have_no_beginning():
+    events = LiveEvents()
+    events.close()
+    assert not await events.begun()
+    assert [event async for event in events] == []
+
+
 async def test_a_reader_of_a_run_gets_its_log_and_its_whole_text(scripted_lab: Lab):
     events, seen = LiveEvents(), list[RunEvent]()
 

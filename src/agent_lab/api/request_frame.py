@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -48,4 +49,6 @@ class RequestFrame:
                 await self._app(scope, receive, framed)
             finally:
                 seconds = time.perf_counter() - started
-                logger.info("%s %s: %s in %.3f s", scope["method"], scope["path"], status, seconds)
+                logger.info(
+                    "%s %s: %s in %.3f s", scope["method"], quote(scope["path"]), status, seconds
+                )

@@ -22,6 +22,11 @@ class RequestWork:
         self.ending = False
         """Whether the server is on its way out: nothing new is begun."""
 
+    @property
+    def open(self) -> int:
+        """How many requests have work that is being done."""
+        return len(self._tasks)
+
     def start(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Begin some work; the caller ends it with `finish` or `stop`.
 
@@ -50,6 +55,14 @@ class RequestWork:
                     raise ClientDisconnect
         finally:
             await stop(task)
+        return self.result(task)
+
+    def result(self, task: asyncio.Task[Result]) -> Result:
+        """Return what came of work that has ended.
+
+        Raises:
+            ShuttingDownError: The server could not wait for it.
+        """
         if task.cancelled() and self.ending:
             raise shutting_down()
         return task.result()

@@ -38,15 +38,11 @@ async def open_stream(
     events = LiveEvents()
     run = work.start(runs.run(request, events))
     run.add_done_callback(lambda _: events.close())
-    # The first event, or the reason why there is none: that one has a status of its own.
-    first = asyncio.create_task(anext(events))
     try:
-        await asyncio.wait({first, run}, return_when=asyncio.FIRST_COMPLETED)
-        if run.done() and not run.cancelled():
-            await run
-        return RunStream(run, await first, events, work, answer)
+        if not await events.begun():
+            work.result(run)  # raises why: that has a status of its own
+        return RunStream(run, events, work, answer)
     except BaseException:
-        first.cancel()
         await stop(run)
         raise
 
@@ -57,13 +53,11 @@ class RunStream(EventSourceResponse):
     def __init__(
         self,
         run: asyncio.Task[RunRecord],
-        first: RunEvent,
         events: AsyncIterator[RunEvent],
         work: RequestWork,
         answer: Answer,
     ) -> None:
         self._run = run
-        self._first = first
         self._events = events
         self._work = work
         self._answer = answer
@@ -77,7 +71,6 @@ class RunStream(EventSourceResponse):
             await stop(self._run)
 
     async def _messages(self) -> AsyncIterator[bytes]:
-        yield encode(self._first)
         async for event in self._events:
             last = event.type in {"RUN_FINISHED", "RUN_ERROR"}
             yield encode(await self._completed(event) if last else event)

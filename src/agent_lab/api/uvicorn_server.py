@@ -43,7 +43,12 @@ class LabServer(uvicorn.Server):
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Still listening: who asks now is told to go elsewhere, and `/readyz` says so, too.
-        logger.info("Shutting down; open requests have %g s to end", self._grace_s)
+        if self._work.open:
+            logger.warning(
+                "%d open requests have %g s to end; another Ctrl-C ends them at once",
+                self._work.open,
+                self._grace_s,
+            )
         await self._work.end(self._grace_s, hurry=lambda: self.force_exit)
         await super().shutdown(sockets)
 

@@ -1,12 +1,16 @@
 """`agent-lab serve`: the lab over HTTP."""
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent_lab.cli.outputs import Interrupted, say
-from agent_lab.cli.session import open_settings
+from agent_lab.cli.outputs import Interrupted, fail, say
+from agent_lab.cli.session import open_settings, say_fallback
+from agent_lab.errors import WeightsMissingError
+
+if TYPE_CHECKING:
+    from agent_lab.lab import Lab
 
 
 def serve(
@@ -19,7 +23,7 @@ def serve(
         typer.Option(min=0, max=65535, help="Port; 0: any free one. Else PORT, else 8001."),
     ] = None,
 ) -> None:
-    """Serve flows and models over HTTP on this machine. Ctrl-C ends it."""
+    """Serve flows and models over HTTP on this machine. LOG_LEVEL=INFO logs every request."""
     from agent_lab.api.server import create_app
     from agent_lab.api.uvicorn_server import LabServer, listen
     from agent_lab.lab import build
@@ -32,6 +36,7 @@ def serve(
     async def session() -> None:
         # What is wrong with the warm list is one line here; in the lifespan it would be a page.
         await lab.gateway.prepare(settings.warm_models, ())
+        _say_if_nobody_answers(lab)
         with listen(settings.host, settings.port) as opened:
             address = f"http://{settings.host}:{opened.getsockname()[1]}"
             pages = f" ({address}/docs describes it)" if settings.app_env == "dev" else ""
@@ -42,3 +47,13 @@ def serve(
         asyncio.run(session())
     except KeyboardInterrupt:
         raise Interrupted("The server has stopped.") from None
+
+
+def _say_if_nobody_answers(lab: "Lab") -> None:
+    """Say at the start what every request without a model would be told."""
+    try:
+        resolved = lab.gateway.resolve_model()
+    except WeightsMissingError as error:
+        fail(error)
+    else:
+        say_fallback(resolved.fallback_from, resolved.entry.key)

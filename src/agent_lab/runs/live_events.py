@@ -28,6 +28,11 @@ class LiveEvents(AsyncIterator[RunEvent]):
         """Take an event."""
         self._queue.put_nowait(event)
 
+    async def begun(self) -> bool:
+        """Wait for the first event; false: there will be none."""
+        self._next = await anext(self, None)
+        return self._next is not None
+
     def close(self) -> None:
         """End the iteration once what is here has been read."""
         self._queue.put_nowait(None)

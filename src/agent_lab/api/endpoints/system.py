@@ -43,6 +43,6 @@ async def readiness(work: WorkDep) -> Readiness:
 
 
 @router.get("/api/system/resources")
-async def resources(lab: LabDep) -> Resources:
+def resources(lab: LabDep) -> Resources:
     """Processor, memory, GPUs and loaded models, as they are now."""
     return lab.gateway.resources()
