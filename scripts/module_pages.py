@@ -1,51 +1,19 @@
 """Says of every module what it is for, what it offers, and what it may not do.
 
-All of it is read from the source text and from the import contracts of `pyproject.toml`. No module
-is imported, so the pages are the same on every machine, whatever is installed there.
+Griffe reads the source text, grimp the imports, and `pyproject.toml` has the import contracts. No
+module of the package is run, so the pages are the same on every machine.
 """
 
-import ast
-import copy
-import inspect
 import json
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, TypedDict, cast
 
-from typing_extensions import override
-
-Contract = Mapping[str, Any]
-Rule = Callable[[Contract, str], Iterator[tuple[list[str], str]]]
-"""What a contract keeps a module from importing, and what its name does not say of the reason."""
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-LONGEST_DEFAULT = 40
-LONGEST_CONSTANT = 80
-
-
-class PublicName(TypedDict):
-    """What a module offers under one name. Texts that there are not are empty."""
-
-    name: str
-    kind: str
-    """class, function or constant; in a class: method, property, classmethod, staticmethod."""
-    signature: str
-    """How it is called, without `self`; the value of a short constant."""
-    summary: str
-    """The first line of the docstring."""
-    returns: str
-    """The return annotation."""
-    raises: list[str]
-    """The errors that the docstring names."""
-    bases: NotRequired[list[str]]
-    fields: NotRequired[dict[str, str]]
-    """The annotated attributes of a class."""
-    methods: NotRequired[list["PublicName"]]
-    home: NotRequired[str]
-    """The module that defines it, where this one only passes it on."""
+import griffe
+import grimp
 
 
 class ModuleRecord(TypedDict):
@@ -56,82 +24,41 @@ class ModuleRecord(TypedDict):
     module: str
     layer: str
     role: str
-    public: list[PublicName]
+    """The first paragraph of the docstring."""
+    public: list[dict[str, Any]]
+    """Of each name: name, kind, signature, summary, returns, raises; of a class fields, methods."""
     inputs: list[str]
-    """Our classes among the parameters of public functions and methods."""
+    """Our classes among the parameters of public functions, methods and constructors."""
     outputs: list[str]
-    """Our classes among what they return."""
+    """Our classes among what public functions and methods return, without `Self`."""
     depends_on: list[str]
+    """Our modules that it imports, be it for annotations only."""
     external: list[str]
+    """Other packages that it imports, without the standard library."""
     does_not: list[str]
 
 
-class Import(NamedTuple):
-    """One imported name."""
-
-    module: str
-    name: str
-    """Empty for `import module`."""
-    local: str
-    types_only: bool
-
-
-class Source(NamedTuple):
-    """One parsed file."""
-
-    path: str
-    module: str
-    layer: str
-    tree: ast.Module
-    role: str
-    imports: list[Import]
-
-
-def module_records(source: Path, pyproject: Path) -> list[ModuleRecord]:
-    """Describe every module, in the order of the paths.
+def modules_jsonl(source: Path, pyproject: Path) -> str:
+    """The records for machines, one a line.
 
     Args:
-        source: The folder of the package.
+        source: The folder of the package, which must be installed for grimp to find it.
         pyproject: The file with the import contracts; paths are relative to its folder.
 
     Raises:
         ValueError: A module has no docstring.
     """
-    sources = {each.module: each for each in _sources(source, pyproject)}
-    classes = {
-        part.name
-        for each in sources.values()
-        for part in each.tree.body
-        if isinstance(part, ast.ClassDef)
-    }
-    contracts = _contracts(pyproject)
-    return [
-        _record(each, sources, classes, contracts)
-        for each in sources.values()
-        if not _is_only_a_docstring(each)
-    ]
-
-
-def modules_jsonl(source: Path, pyproject: Path) -> str:
-    """The records for machines, one a line; arguments as `module_records` takes them."""
     return "".join(
         json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
-        for record in module_records(source, pyproject)
+        for record in _records(source, pyproject)
     )
 
 
 def modules_page(source: Path, pyproject: Path) -> str:
-    """The records for people, by layer; arguments as `module_records` takes them."""
-    records = module_records(source, pyproject)
-    package_roles = {
-        each.layer: each.role
-        for each in _sources(source, pyproject)
-        if each.module == f"{source.name}.{each.layer}" and _is_only_a_docstring(each)
-    }
-    declared = [source.name, *_layer_order(_contracts(pyproject), source.name)]
-    present = {record["layer"] for record in records}
-    order = [layer for layer in declared if layer in present]
-    order += sorted(present - set(order))
+    """The records for people, by layer; arguments and errors are those of `modules_jsonl`."""
+    records = list(_records(source, pyproject))
+    rows = [row for contract in _contracts(pyproject) for row in contract.get("layers", ())]
+    layers = [source.name, *re.findall(r"\w+", " ".join(rows))]
     lines = [
         "# Modules",
         "",
@@ -141,403 +68,143 @@ def modules_page(source: Path, pyproject: Path) -> str:
         "",
         "The layers stand from top to bottom; `pyproject.toml` says which may import which.",
     ]
-    for layer in order:
-        rows = [_row(record, order) for record in records if record["layer"] == layer]
+    for layer in layers:
         lines += ["", f"## {layer}", ""]
-        lines += [package_roles[layer], ""] if layer in package_roles else []
-        lines += ["| File | Role | Public names | Depends on |", "|---|---|---|---|", *rows]
+        lines += ["| Module | Role | Public names | Depends on |", "|---|---|---|---|"]
+        lines += [_row(record, layers) for record in records if record["layer"] == layer]
     return "\n".join([*lines, ""])
 
 
-def _row(record: ModuleRecord, order: list[str]) -> str:
-    path, layer = record["path"], record["layer"]
-    label = path.split(f"/{layer}/", 1)[-1] if f"/{layer}/" in path else path.rsplit("/", 1)[-1]
+def _row(record: ModuleRecord, layers: Iterable[str]) -> str:
+    label = record["module"].split(".", 1)[-1]
     role = record["role"].replace("|", "\\|")
     names = ", ".join(f"`{public['name']}`" for public in record["public"])
-    layers = {
-        name.split(".")[1]
-        for name in record["depends_on"]
-        if "." in name and not name.endswith(")")
+    used = {_layer(name) for name in record["depends_on"]} - {record["layer"]}
+    below = ", ".join(layer for layer in layers if layer in used)
+    return f"| [{label}](../{record['path']}) | {role} | {names} | {below} |"
+
+
+def _contracts(pyproject: Path) -> list[dict[str, Any]]:
+    tool = tomllib.loads(pyproject.read_text(encoding="utf-8"))["tool"]
+    return cast("list[dict[str, Any]]", tool["importlinter"]["contracts"])
+
+
+def _records(source: Path, pyproject: Path) -> Iterator[ModuleRecord]:
+    package = griffe.load(
+        source.name,
+        try_relative_path=False,
+        search_paths=[source.parent],
+        allow_inspection=False,
+        docstring_parser="google",
+    )
+    folder = source.parent.relative_to(pyproject.parent)
+    modules = {
+        (folder / module.relative_package_filepath).as_posix(): module
+        for module in _modules(cast("griffe.Module", package))
     }
-    below = ", ".join(each for each in order if each in layers and each != layer)
-    return f"| [{label}](../{path}) | {role} | {names} | {below} |"
-
-
-def _sources(source: Path, pyproject: Path) -> list[Source]:
-    files = sorted(source.rglob("*.py"), key=lambda path: path.as_posix())
-    return [_source(path, source, pyproject.parent) for path in files]
-
-
-def _source(path: Path, source: Path, repository: Path) -> Source:
-    shown = path.relative_to(repository).as_posix()
-    parts = path.relative_to(source.parent).with_suffix("").parts
-    parts = parts[:-1] if parts[-1] == "__init__" else parts
-    tree = ast.parse(path.read_text(encoding="utf-8"), shown)
-    docstring = ast.get_docstring(tree)
-    if not docstring:
-        raise ValueError(
-            f"`{shown}` has no docstring: its first lines must say what the module is for."
+    roles = {path: _role(path, module) for path, module in modules.items()}
+    classes = {cls.path for module in modules.values() for cls in module.classes.values()}
+    graph = grimp.build_graph(source.name, include_external_packages=True, cache_dir=None)
+    contracts = _contracts(pyproject)
+    for path, module in sorted(modules.items()):
+        imported = graph.find_modules_directly_imported_by(module.path)
+        ours = {name for name in imported if _within(name, [source.name])}
+        public = _public(module)
+        called = [each for owner in public for each in (owner, *_public(owner))]
+        taken = [part.annotation for each in called for part in getattr(each, "parameters", ())]
+        limits = [(contract["name"], _barred(module.path, contract)) for contract in contracts]
+        yield ModuleRecord(
+            path=path,
+            module=module.path,
+            layer=_layer(module.path),
+            role=roles[path],
+            public=[_described(each) for each in public],
+            inputs=_named(taken, classes),
+            outputs=_named((getattr(each, "returns", None) for each in called), classes),
+            depends_on=sorted(ours),
+            external=sorted(imported - ours - sys.stdlib_module_names),
+            does_not=[
+                f"May not import {', '.join(names)} ({why})." for why, names in limits if names
+            ],
         )
-    role = " ".join(docstring.split("\n\n")[0].split())
-    layer = parts[1] if len(parts) > 1 else parts[0]
-    return Source(shown, ".".join(parts), layer, tree, role, list(_imports(tree)))
 
 
-def _is_only_a_docstring(source: Source) -> bool:
-    return source.path.endswith("/__init__.py") and len(source.tree.body) == 1
+def _modules(module: griffe.Module) -> Iterator[griffe.Module]:
+    yield module
+    for member in module.members.values():
+        if isinstance(member, griffe.Module):
+            yield from _modules(member)
 
 
-def _record(
-    source: Source, sources: Mapping[str, Source], classes: set[str], contracts: list[Contract]
-) -> ModuleRecord:
-    root = source.module.split(".")[0]
-    inputs, outputs = _types(source, classes)
-    ours = [found for found in source.imports if found.module.split(".")[0] == root]
-    third_party = [
-        found._replace(module=top, name="")
-        for found in source.imports
-        if (top := found.module.split(".")[0]) != root and top not in sys.stdlib_module_names
-    ]
-    return ModuleRecord(
-        path=source.path,
-        module=source.module,
-        layer=source.layer,
-        role=source.role,
-        public=[*_passed_on(source, sources), *_definitions(source.tree)],
-        inputs=inputs,
-        outputs=outputs,
-        depends_on=_targets(ours, sources),
-        external=_targets(third_party, sources),
-        does_not=_limits(source.module, contracts),
+def _role(path: str, module: griffe.Module) -> str:
+    if not module.docstring:
+        raise ValueError(f"`{path}` has no docstring: its first lines must say what it is for.")
+    return " ".join(module.docstring.value.split("\n\n")[0].split())
+
+
+def _layer(module: str) -> str:
+    return module.split(".")[:2][-1]
+
+
+def _public(owner: griffe.Object) -> list[griffe.Object]:
+    """What others may use of a module or a class, also where a module only passes it on."""
+    members = (
+        member.final_target if isinstance(member, griffe.Alias) else member
+        for member in owner.members.values()
+        # Nobody imports another module's logger.
+        if member.is_public and not member.name.startswith("_") and member.name != "logger"
     )
+    return [member for member in members if not isinstance(member, griffe.Module)]
 
 
-def _imports(tree: ast.Module) -> Iterator[Import]:
-    blocks = (part for part in ast.walk(tree) if isinstance(part, ast.If))
-    types_only = {
-        part
-        for block in blocks
-        if ast.unparse(block.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
-        for statement in block.body
-        for part in ast.walk(statement)
+def _described(member: griffe.Object) -> dict[str, Any]:
+    docstring = member.docstring or griffe.Docstring("")
+    errors = (each for each in docstring.parsed if isinstance(each, griffe.DocstringSectionRaises))
+    public: dict[str, Any] = {
+        "name": member.name,
+        "kind": member.kind.value,
+        "signature": member.name,
+        "summary": "".join(docstring.lines[:1]),
+        "returns": str(getattr(member, "returns", None) or ""),
+        "raises": [str(error.annotation) for section in errors for error in section.value],
     }
-    for part in ast.walk(tree):
-        for alias in part.names if isinstance(part, ast.Import | ast.ImportFrom) else ():
-            local = alias.asname or alias.name
-            if isinstance(part, ast.Import):
-                yield Import(alias.name, "", local, part in types_only)
-            # Only a relative import has no module, and ruff bans those.
-            elif isinstance(part, ast.ImportFrom) and part.module:
-                yield Import(part.module, alias.name, local, part in types_only)
+    if isinstance(member, griffe.Function):
+        public["signature"] = ("async " if "async" in member.labels else "") + member.signature()
+    if isinstance(member, griffe.Class):
+        inside = _public(member)
+        fields = [each for each in inside if isinstance(each, griffe.Attribute) and each.annotation]
+        public["signature"] = member.signature() or member.name
+        public["fields"] = {field.name: str(field.annotation) for field in fields}
+        public["methods"] = [_described(each) for each in inside if each.is_function]
+    return public
 
 
-def _targets(imports: Iterable[Import], sources: Mapping[str, Source]) -> list[str]:
-    always: dict[str, bool] = {}
-    for found in imports:
-        longer = f"{found.module}.{found.name}"
-        target = longer if longer in sources else found.module
-        always[target] = always.get(target, False) or not found.types_only
-    return [name if always[name] else f"{name} (types only)" for name in sorted(always)]
+def _named(annotations: Iterable[str | griffe.Expr | None], classes: set[str]) -> list[str]:
+    """Those of the classes that the annotations name."""
+    expressions = (each for each in annotations if isinstance(each, griffe.Expr))
+    parts = (part for expression in expressions for part in expression.iterate())
+    paths = {part.canonical_path for part in parts if isinstance(part, griffe.ExprName)}
+    return sorted({path.rsplit(".", 1)[-1] for path in paths & classes})
 
 
-def _definitions(tree: ast.Module) -> list[PublicName]:
-    return [
-        public
-        for part, after in zip(tree.body, [*tree.body[1:], None], strict=True)
-        if (public := _definition(part, after)) and not public["name"].startswith("_")
-    ]
-
-
-def _definition(part: ast.stmt, after: ast.stmt | None) -> PublicName | None:
-    if isinstance(part, ast.ClassDef):
-        return _class(part)
-    if isinstance(part, Function):
-        return _function(part)
-    if isinstance(part, ast.Assign | ast.AnnAssign):
-        return _constant(part, after)
-    return None
-
-
-def _constant(part: ast.Assign | ast.AnnAssign, after: ast.stmt | None) -> PublicName | None:
-    target = part.targets[0] if isinstance(part, ast.Assign) else part.target
-    value = ast.unparse(part.value) if part.value else ""
-    # Nobody imports another module's logger.
-    if not isinstance(target, ast.Name) or value.startswith("logging.getLogger("):
-        return None
-    signature = target.id
-    if isinstance(part, ast.AnnAssign):
-        signature += f": {_shown(part.annotation)}"
-    elif len(value) <= LONGEST_CONSTANT:
-        signature += f" = {value}"
-    docstring = ""
-    if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-        docstring = inspect.cleandoc(str(after.value.value))
-    return PublicName(
-        name=target.id,
-        kind="constant",
-        signature=signature,
-        summary=docstring.split("\n")[0],
-        returns="",
-        raises=[],
-    )
-
-
-def _function(function: Function, kind: str = "function") -> PublicName:
-    docstring = ast.get_docstring(function) or ""
-    returns = _shown(function.returns)
-    before = "async " if isinstance(function, ast.AsyncFunctionDef) else ""
-    arrow = f" -> {returns}" if returns else ""
-    arguments = _arguments(function, is_method=kind in {"method", "property", "classmethod"})
-    return PublicName(
-        name=function.name,
-        kind=kind,
-        signature=f"{before}{function.name}({arguments}){arrow}",
-        summary=docstring.split("\n")[0],
-        returns=returns,
-        raises=_raises(docstring),
-    )
-
-
-def _class(cls: ast.ClassDef) -> PublicName:
-    docstring = ast.get_docstring(cls) or ""
-    functions = [part for part in cls.body if isinstance(part, Function)]
-    makers = [part for part in functions if part.name == "__init__"]
-    call = f"({_arguments(makers[0], is_method=True)})" if makers else ""
-    return PublicName(
-        name=cls.name,
-        kind="class",
-        signature=f"{cls.name}{call}",
-        summary=docstring.split("\n")[0],
-        returns="",
-        raises=_raises(docstring),
-        bases=[_shown(base) for base in cls.bases],
-        fields=dict(_fields(cls)),
-        methods=[
-            _function(method, _method_kind(method))
-            for method in functions
-            if not method.name.startswith("_")
-        ],
-    )
-
-
-def _fields(cls: ast.ClassDef) -> Iterator[tuple[str, str]]:
-    for part in cls.body:
-        if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
-            annotation = _shown(part.annotation)
-            if not part.target.id.startswith("_") and not annotation.startswith("ClassVar"):
-                yield part.target.id, annotation
-
-
-def _method_kind(method: Function) -> str:
-    decorators = {ast.unparse(each).split(".")[-1] for each in method.decorator_list}
-    if "cached_property" in decorators:
-        return "property"
-    return next(iter(decorators & {"property", "classmethod", "staticmethod"}), "method")
-
-
-def _raises(docstring: str) -> list[str]:
-    section = re.search(r"^Raises:\n((?:[ \t]+.*\n?|\n)+)", docstring, re.MULTILINE)
-    lines = inspect.cleandoc(section[1]).splitlines() if section else []
-    return [found[1] for line in lines if (found := re.match(r"([\w.]+):", line))]
-
-
-def _passed_on(source: Source, sources: Mapping[str, Source]) -> Iterator[PublicName]:
-    for name in _exports(source.tree):
-        home = _home(source, name, sources)
-        if home and home is not source and not name.startswith("_"):
-            public = next(each for each in _definitions(home.tree) if each["name"] == name)
-            public["home"] = home.module
-            # The home's own record has them.
-            public.pop("fields", None)
-            public.pop("methods", None)
-            yield public
-
-
-def _exports(tree: ast.Module) -> list[str]:
-    for part in tree.body:
-        if isinstance(part, ast.Assign) and ast.unparse(part.targets[0]) == "__all__":
-            return [str(each.value) for each in ast.walk(part) if isinstance(each, ast.Constant)]
+def _barred(module: str, contract: dict[str, Any]) -> list[str]:
+    """What a contract keeps a module from importing."""
+    match contract:
+        case {"type": "forbidden", "source_modules": sources, "forbidden_modules": barred}:
+            return barred if _within(module, sources) else []
+        case {"type": "protected", "protected_modules": barred, "allowed_importers": allowed}:
+            return [] if _within(module, [*allowed, *barred]) else barred
+        case {"type": "layers", "containers": [container], "layers": rows}:
+            above: list[str] = []
+            for row in rows:
+                names = [f"{container}.{name}" for name in re.findall(r"\w+", row)]
+                if _within(module, names):
+                    # `a | b` are independent of each other, `a : b` are not.
+                    beside = names if "|" in row else []
+                    return above + [name for name in beside if not _within(module, [name])]
+                above += names
     return []
 
 
-def _home(source: Source, name: str, sources: Mapping[str, Source]) -> Source | None:
-    if any(public["name"] == name for public in _definitions(source.tree)):
-        return source
-    for found in source.imports:
-        if found.local == name and found.name == name and found.module in sources:
-            return _home(sources[found.module], name, sources)
-    return None
-
-
-class _Readable(ast.NodeTransformer):
-    """Leaves out of an annotation what only a library reads, and the quotes of late names."""
-
-    @override
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-        head = ast.unparse(node.value).split(".")[-1]
-        if head == "Literal":
-            return node
-        if head == "Annotated" and isinstance(node.slice, ast.Tuple):
-            bare: ast.AST = self.visit(node.slice.elts[0])
-            return bare
-        return self.generic_visit(node)
-
-    @override
-    def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        return ast.Name(node.value) if isinstance(node.value, str) else node
-
-
-def _shown(annotation: ast.expr | None) -> str:
-    if annotation is None:
-        return ""
-    return ast.unparse(_Readable().visit(copy.deepcopy(annotation)))
-
-
-def _parameters(arguments: ast.arguments) -> list[ast.arg]:
-    starred = [each for each in (arguments.vararg, arguments.kwarg) if each]
-    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *starred]
-
-
-def _arguments(function: Function, *, is_method: bool) -> str:
-    arguments = copy.deepcopy(function.args)
-    if is_method:
-        del (arguments.posonlyargs or arguments.args)[:1]
-    for each in _parameters(arguments):
-        each.annotation = _Readable().visit(each.annotation) if each.annotation else None
-    arguments.defaults = [_default(each) for each in arguments.defaults]
-    arguments.kw_defaults = [each and _default(each) for each in arguments.kw_defaults]
-    return ast.unparse(arguments)
-
-
-def _default(value: ast.expr) -> ast.expr:
-    return value if len(ast.unparse(value)) <= LONGEST_DEFAULT else ast.Constant(...)
-
-
-def _types(source: Source, classes: set[str]) -> tuple[list[str], list[str]]:
-    """Our classes that go into the public functions of a module, and those that come out."""
-    root = source.module.split(".")[0]
-    ours = {
-        found.local: found.name
-        for found in source.imports
-        if found.module.split(".")[0] == root and found.name in classes
-    }
-    ours |= {part.name: part.name for part in source.tree.body if isinstance(part, ast.ClassDef)}
-    inputs: set[str] = set()
-    outputs: set[str] = set()
-    for function, owner in _callables(source.tree):
-        known = {**ours, "Self": owner} if owner else ours
-        for parameter in _parameters(function.args):
-            inputs |= _named(parameter.annotation, known)
-        outputs |= _named(function.returns, known)
-    return sorted(inputs), sorted(outputs)
-
-
-def _is_callable_by_others(method: str) -> bool:
-    return method == "__init__" or not method.startswith("_")
-
-
-def _callables(tree: ast.Module) -> Iterator[tuple[Function, str]]:
-    for part in tree.body:
-        if isinstance(part, Function) and not part.name.startswith("_"):
-            yield part, ""
-        if isinstance(part, ast.ClassDef) and not part.name.startswith("_"):
-            for method in part.body:
-                if isinstance(method, Function) and _is_callable_by_others(method.name):
-                    yield method, part.name
-
-
-def _named(annotation: ast.expr | None, known: Mapping[str, str]) -> set[str]:
-    return {known[word] for word in re.findall(r"\w+", _shown(annotation)) if word in known}
-
-
-def _contracts(pyproject: Path) -> list[Contract]:
-    tool = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {})
-    contracts: list[Contract] = tool.get("importlinter", {}).get("contracts", [])
-    return contracts
-
-
-def _layer_names(entry: str) -> list[str]:
-    """The layers of one line: `a | b` (independent), `a : b` (not), `(a)` (optional)."""
-    return re.findall(r"[\w.]+", entry)
-
-
-def _layer_order(contracts: Iterable[Contract], root: str) -> list[str]:
-    for contract in contracts:
-        if contract["type"] == "layers" and root in contract.get("containers", ()):
-            return [name for entry in contract["layers"] for name in _layer_names(entry)]
-    return []
-
-
-def _limits(module: str, contracts: Iterable[Contract]) -> list[str]:
-    return [
-        f"May not import {listed} ({contract['name']}{reason})."
-        for contract in contracts
-        for modules, reason in RULES.get(contract["type"], _nothing)(contract, module)
-        if (listed := _listed(modules, _ignored(contract, module)))
-    ]
-
-
-def _listed(modules: Iterable[str], ignored: list[str]) -> str:
-    """The modules without those whose import a contract ignores, and the exceptions below them."""
-    kept = [each for each in modules if each not in ignored]
-    below = [name for name in ignored if any(_matches(name, each) for each in kept)]
-    return ", ".join(kept) + (f", except {', '.join(below)}" if below else "")
-
-
-def _ignored(contract: Contract, module: str) -> list[str]:
-    pairs = [re.split(r"\s*->\s*", line) for line in contract.get("ignore_imports", ())]
-    return [target for importer, target in pairs if _matches(module, importer, as_package=False)]
-
-
-def _matches(module: str, expression: str, *, as_package: bool = True) -> bool:
-    """Whether a module is meant by one of import-linter's expressions, or is below it."""
-    words = {"*": r"[^.]+", "**": r".+"}
-    pattern = r"\.".join(words.get(part, re.escape(part)) for part in expression.split("."))
-    return re.fullmatch(pattern + (r"(\..+)?" if as_package else ""), module) is not None
-
-
-def _in_any(module: str, contract: Contract, key: str) -> bool:
-    as_package = contract.get("as_packages", True)
-    return any(_matches(module, each, as_package=as_package) for each in contract.get(key, ()))
-
-
-def _nothing(contract: Contract, module: str) -> Iterator[tuple[list[str], str]]:
-    yield from ()
-
-
-def _layers(contract: Contract, module: str) -> Iterator[tuple[list[str], str]]:
-    for container in contract.get("containers", [""]):
-        above: list[str] = []
-        for entry in contract["layers"]:
-            row = [f"{container}.{name}".lstrip(".") for name in _layer_names(entry)]
-            others = [name for name in row if not _matches(module, name)]
-            if others != row:
-                yield above, ": above it"
-                yield others if "|" in entry else [], ": beside it"
-                break
-            above += row
-
-
-def _forbidden(contract: Contract, module: str) -> Iterator[tuple[list[str], str]]:
-    if _in_any(module, contract, "source_modules"):
-        direct = contract.get("allow_indirect_imports", False)
-        yield contract["forbidden_modules"], "" if direct else "; not through another module either"
-
-
-def _protected(contract: Contract, module: str) -> Iterator[tuple[list[str], str]]:
-    if not _in_any(module, contract, "allowed_importers"):
-        yield [each for each in contract["protected_modules"] if not _matches(module, each)], ""
-
-
-def _independence(contract: Contract, module: str) -> Iterator[tuple[list[str], str]]:
-    if _in_any(module, contract, "modules"):
-        yield [each for each in contract["modules"] if not _matches(module, each)], ""
-
-
-RULES: dict[str, Rule] = {
-    "layers": _layers,
-    "forbidden": _forbidden,
-    "protected": _protected,
-    "independence": _independence,
-}
-"""How a contract's type limits a module; a type that is not here limits none by itself."""
+def _within(module: str, packages: Iterable[str]) -> bool:
+    return any(f"{module}.".startswith(f"{package}.") for package in packages)

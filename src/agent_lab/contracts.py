@@ -47,7 +47,11 @@ class Contract(BaseModel):
     """A frozen model that takes no unknown field: nothing is silently ignored."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
 
 
@@ -307,17 +311,6 @@ class RunRequest(Request):
     seed: Seed | None = None
     lang: Language | None = None
     """None: the language of the input."""
-
-    def refuse_empty_input(self) -> None:
-        """Find out that there is nothing to answer.
-
-        Raises:
-            InvalidRequestError: The input is empty.
-        """
-        if not self.input.strip():
-            raise InvalidRequestError(
-                "The `prompt` is empty.", hint=f'agent-lab run {self.flow} "Your question"'
-            )
 
 
 class RunRecord(Contract):

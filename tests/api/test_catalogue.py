@@ -1,6 +1,7 @@
 """What the lab knows and how it is, over HTTP."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -83,11 +84,18 @@ async def test_an_unknown_model_in_the_warm_list_is_refused(settings: Settings):
     await lab.aclose()
 
 
-async def test_pages_for_people_are_left_out_in_production(settings: Settings):
-    assert await _status_of_docs(load_settings(home=settings.home)) == 200
-    assert await _status_of_docs(load_settings(home=settings.home, app_env="prod")) == 404
+async def test_the_page_for_people_loads_nothing_from_elsewhere(served: Served):
+    async with served.http.get("/docs") as response:
+        assert response.status == 200
+        page = await response.text()
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert sources
+    for source in sources:
+        async with served.http.get(source) as response:  # another host would be an error
+            assert response.status == 200
 
 
-async def _status_of_docs(settings: Settings) -> int:
-    async with serving(create_app(settings)) as served, served.http.get("/docs") as response:
-        return response.status
+async def test_the_page_for_people_is_left_out_in_production(settings: Settings):
+    production = load_settings(home=settings.home, app_env="prod")
+    async with serving(create_app(production)) as served:
+        assert (await served.get("/docs"))[0] == 404

@@ -7,8 +7,13 @@ import pytest
 from pydantic import TypeAdapter
 
 from agent_lab.api.wire import examples
+from agent_lab.api.wire.errors import ErrorBody
 from agent_lab.api.wire.inference import InferenceRequest, InferenceResponse
-from agent_lab.api.wire.orchestrate import OrchestrateRequest, OrchestrateResponse
+from agent_lab.api.wire.orchestrate import (
+    OrchestrateErrorBody,
+    OrchestrateRequest,
+    OrchestrateResponse,
+)
 from tests.api.conftest import Served
 
 EXPECTED_ERRORS = {
@@ -60,6 +65,14 @@ def test_every_body_is_typed(description: Any):
             assert body["content"], (method, path)
             for content in body["content"].values():
                 assert set(content["schema"]) & {"$ref", "type", "items"}, (method, path)
+
+
+def test_every_example_of_an_error_is_one(description: Any):
+    for _, path, operation in operations(description):
+        model = OrchestrateErrorBody if path.endswith("/orchestrate") else ErrorBody
+        for status, response in operation["responses"].items():
+            if status != "200":
+                model.model_validate(response["content"]["application/json"]["example"])
 
 
 def test_operations_have_different_ids(description: Any):

@@ -194,3 +194,38 @@ async def test_a_plain_generate_that_takes_long_does_not_stop_the_event_loop():
 
     chunks = await asked(Plain(wait_for_the_loop))
     assert chunks[0].text == "the loop ran"
+
+
+@pytest.mark.parametrize("kind", [Plain, Asynchronous])
+@pytest.mark.parametrize(
+    "empty", ["  ", {"output": " \n"}, RESULT.model_copy(update={"text": ""})], ids=type
+)
+async def test_an_answer_without_text_is_a_failure(kind, empty):
+    with pytest.raises(ProviderError):
+        await asked(kind(lambda request: empty))
+
+
+async def test_a_script_that_has_run_out_ends_the_wait():
+    answers = iter(["the only one"])
+    with pytest.raises(ProviderError, match="no answer left"):
+        await asked(Plain(lambda request: next(answers) and next(answers)))
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        {"timings_ms": {"load_time_ms": None}},
+        {"metrics": {"tokens_generated": "n/a"}},
+        {"timings_ms": None, "metrics": None},
+    ],
+)
+async def test_an_answer_is_worth_more_than_its_figures(figures):
+    chunks = await asked(Plain(lambda request: {"output": "an answer", **figures}))
+    assert chunks[0].text == "an answer"
+
+
+@pytest.mark.parametrize("stream", [False, None, lambda request: iter(())])
+async def test_a_stream_that_is_none_is_not_used(stream):
+    gateway = Plain(lambda request: "an answer")
+    gateway.stream = stream  # type: ignore[attr-defined]
+    assert (await asked(gateway))[0].text == "an answer"

@@ -204,9 +204,10 @@ async def test_a_node_with_several_turns_shows_its_last_text_and_all_of_its_time
         (DEBATE, "third"),
         ({**DEBATE, "refiner": DEBATE["creator"]}, "third"),
         ({**DEBATE, "refiner": GONE}, "first"),
+        ({**DEBATE, "challenger": DEBATE["creator"], "refiner": GONE}, "first"),
         ({**DEBATE, "creator": GONE}, ""),
     ],
-    ids=["refiner", "a refiner who agrees", "creator", "nobody"],
+    ids=["refiner", "a refiner who agrees", "creator", "an echo of the creator", "nobody"],
 )
 async def test_the_model_is_the_author_of_the_answer(settings: Settings, script, author: str):
     assert build_api_response(await ran(settings, script), CHALLENGE)["model"] == author
@@ -241,6 +242,7 @@ async def test_a_failed_run_is_an_error_that_shows_how_far_it_came(settings: Set
     }
     assert answer["flow"]["nodes"] == build_challenge_flow_nodes(record)
     assert answer["metrics"]["workers_executed"] == ["creator"]
+    assert answer["timestamp"] == record.created_at.isoformat()
 
 
 def test_an_error_without_a_run_shows_no_run():

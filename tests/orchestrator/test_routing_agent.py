@@ -7,8 +7,14 @@ import pytest
 from typing_extensions import override
 
 from agent_lab.contracts import RunRequest
-from agent_lab.errors import ConfigurationError, InvalidRequestError, UnknownFlowError
-from agent_lab.orchestrator.agent_state import AgentState, failures_of, new_state
+from agent_lab.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    UnknownFlowError,
+    UnknownRoleError,
+)
+from agent_lab.flows.graph_configs import FlowConfig, NodeConfig
+from agent_lab.orchestrator.agent_state import AgentState, StateUpdate, failures_of, new_state
 from agent_lab.orchestrator.graph_builder import (
     GraphBuilder,
     build_routing_graph,
@@ -21,7 +27,7 @@ from agent_lab.orchestrator.routing_agent import (
     run_orchestrator,
     run_routing_agent,
 )
-from agent_lab.orchestrator.run_context import RunContext
+from agent_lab.orchestrator.run_context import NodeFunction, RunContext
 from agent_lab.providers.local.scripted_provider import ScriptedProvider
 from agent_lab.providers.provider_gateway import ProviderGateway
 from tests.conftest import FIXED_SECRET
@@ -143,6 +149,7 @@ def test_without_a_gateway_the_environment_decides_who_answers():
         ({"temprature": 0.1}, InvalidRequestError),
         ({"temperature": 9.0}, InvalidRequestError),
         ({"gateway": object()}, ConfigurationError),
+        ({"models": {"critic": "second"}}, UnknownRoleError),
     ],
 )
 def test_a_wrong_call_is_refused_before_anybody_is_asked(
@@ -217,6 +224,9 @@ def test_what_a_state_says_already_is_kept(gateway: ProviderGateway, scripted: S
         ({}, "challenge", InvalidRequestError, "empty"),
         ({"user_input": " "}, "challenge", InvalidRequestError, "empty"),
         ({"user_input": TASK}, "chalenge", UnknownFlowError, "`challenge`"),
+        ({"user_input": TASK, "lang": "fr"}, "challenge", InvalidRequestError, "`lang`"),
+        ({"user_input": TASK, "outputs": 3}, "challenge", InvalidRequestError, "`outputs`"),
+        ({"user_input": 5}, "challenge", InvalidRequestError, "`user_input`"),
     ],
 )
 def test_a_wrong_state_is_refused_before_anybody_is_asked(
@@ -225,6 +235,26 @@ def test_a_wrong_state_is_refused_before_anybody_is_asked(
     with pytest.raises(error, match=message):
         run(state, flow_type, gateway)
     assert scripted.calls == []
+
+
+def test_a_state_of_the_first_lab_may_hold_empty_keys(gateway: ProviderGateway):
+    state = {"user_input": "", "input": TASK, "lang": None, "flow_type": "linear"}
+    final = run(state, "challenge", gateway)
+    assert final["user_input"] == TASK
+    assert final["flow_type"] == "challenge"
+
+
+def test_a_state_is_run_with_the_nodes_of_the_shared_builder(
+    gateway: ProviderGateway, shared_builder: GraphBuilder
+):
+    def parrot(config: NodeConfig, flow: FlowConfig) -> NodeFunction:
+        async def repeat(state: AgentState, run: RunContext) -> StateUpdate:
+            return {"outputs": {config.id: "polly"}}
+
+        return repeat
+
+    shared_builder.register_node("execution", parrot)
+    assert set(run({"user_input": TASK}, gateway=gateway)["outputs"].values()) == {"polly"}
 
 
 def test_a_state_is_run_with_the_gateway_of_the_shared_builder(

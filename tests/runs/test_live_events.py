@@ -125,6 +125,16 @@ async def test_whoever_waits_for_the_beginning_still_reads_it():
     assert [event async for event in events] == [step("a"), piece("x"), step("b")]
 
 
+async def test_waiting_for_a_beginning_loses_nothing_that_follows_a_piece():
+    events = LiveEvents()
+    given = (piece("x"), step("b"), piece("y"))
+    for event in given:
+        events(event)
+    events.close()
+    assert await events.begun()
+    assert [event async for event in events] == list(given)
+
+
 async def test_events_that_end_before_the_first_one_have_no_beginning():
     events = LiveEvents()
     events.close()

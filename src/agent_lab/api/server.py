@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from agent_lab import __version__
 from agent_lab.api import error_handlers
@@ -15,7 +16,7 @@ from agent_lab.api.request_work import RequestWork
 from agent_lab.config import Settings, load_settings
 from agent_lab.lab import Lab, build
 
-ROUTERS = (inference.router, orchestrate.router, catalogue.router, system.router)
+ROUTERS = (orchestrate.router, inference.router, catalogue.router, system.router)
 DESCRIPTION = """Language models, local and remote, deliberate on a question.
 
 `POST /api/orchestrate` runs a flow of several roles, `POST /api/inference` asks one model. Every
@@ -38,7 +39,9 @@ def create_app(settings: Settings | None = None, *, lab: Lab | None = None) -> F
     settings = settings or load_settings()
     wired = lab or build(settings)
     documented = settings.app_env == "dev"
-    app = FastAPI(
+    # Its pages load nothing from elsewhere: they work offline, and no other host's script runs in
+    # a page that may use this API.
+    app = FastAPIOffline(
         title="AI Agent Lab",
         version=__version__,
         description=DESCRIPTION,

@@ -5,7 +5,9 @@ keys of `StateUpdate` only, and the graph builder refuses any other. Keys that s
 have a reducer, so that parallel branches add to them instead of overwriting each other.
 """
 
-from typing import Annotated, TypedDict
+from typing import Annotated
+
+from typing_extensions import TypedDict
 
 from agent_lab.contracts import ErrorInfo, Language
 

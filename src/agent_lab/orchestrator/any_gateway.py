@@ -7,7 +7,12 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from agent_lab.contracts import GenerationRequest, GenerationResult, Timings, Usage
-from agent_lab.errors import AgentLabError, ConfigurationError, ProviderError
+from agent_lab.errors import (
+    AgentLabError,
+    ConfigurationError,
+    ProviderError,
+    TruncatedAnswerError,
+)
 from agent_lab.orchestrator.run_context import Gateway
 from agent_lab.providers.provider_gateway import GenerationChunk
 
@@ -25,7 +30,7 @@ def as_gateway(gateway: Any) -> Gateway:
     Raises:
         ConfigurationError: It cannot generate.
     """
-    if hasattr(gateway, "stream"):
+    if inspect.isasyncgenfunction(getattr(gateway, "stream", None)):
         streaming: Gateway = gateway
         return streaming
     if not callable(getattr(gateway, "generate", None)):
@@ -52,6 +57,8 @@ class _WholeAnswers:
         except Exception as error:
             logger.exception("The gateway failed")
             raise ProviderError(f"The gateway failed: {error!r}.") from error
+        if not result.text.strip():
+            raise TruncatedAnswerError("The gateway answered without any text.")
         yield GenerationChunk(result.text)
         yield GenerationChunk(result=result)
 
@@ -59,8 +66,15 @@ class _WholeAnswers:
         if inspect.iscoroutinefunction(self._generate):
             return await self._generate(request)
         # A plain method may take long: in a thread it holds nobody else up.
-        answer = await asyncio.to_thread(self._generate, request)
+        answer = await asyncio.to_thread(self._call, request)
         return await answer if inspect.isawaitable(answer) else answer
+
+    def _call(self, request: GenerationRequest) -> Any:
+        try:
+            return self._generate(request)
+        except StopIteration as error:
+            # No future can carry this one: who waits for it would wait for ever.
+            raise RuntimeError("the gateway has no answer left") from error
 
 
 def _as_result(answer: Any, request: GenerationRequest) -> GenerationResult:
@@ -81,18 +95,24 @@ def _from_first_lab(answer: Mapping[str, Any], request: GenerationRequest) -> Ge
     if not answer.get("success", True) or not answer.get("output"):
         raise ProviderError(f"The gateway failed: {answer.get('error') or 'no output'}.")
     metrics, times = answer.get("metrics") or {}, answer.get("timings_ms") or {}
-    tokens = int(metrics.get("tokens_generated") or 0)
+    tokens = int(_figure(metrics, "tokens_generated"))
     return GenerationResult(
         text=str(answer["output"]),
         tokens_generated=tokens,
         usage=Usage(completion_tokens=tokens),
         timings=Timings(
-            load_time=times.get("load_time_ms", 0) / 1000,
-            inference_time=times.get("inference_time_ms", 0) / 1000,
-            total=times.get("total_time_ms", 0) / 1000,
+            load_time=_figure(times, "load_time_ms") / 1000,
+            inference_time=_figure(times, "inference_time_ms") / 1000,
+            total=_figure(times, "total_time_ms") / 1000,
         ),
         source=str(answer.get("source") or "gateway"),
         model_resolved=str(answer.get("model_used") or request.model_key or "unknown"),
         strategy=str(answer.get("strategy_used") or request.strategy or ""),
         finish_reason="stop",
     )
+
+
+def _figure(figures: Mapping[str, Any], name: str) -> float:
+    """A number; 0 for what is none: an answer is worth more than its figures."""
+    value = figures.get(name)
+    return value if isinstance(value, (int, float)) else 0

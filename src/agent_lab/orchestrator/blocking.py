@@ -22,10 +22,16 @@ def run_blocking(
     Raises:
         ConfigurationError: It was called inside a running event loop.
     """
+    if _is_in_loop():
+        raise ConfigurationError(
+            f"`{name}` was called inside a running event loop.", hint=f"await {instead}(…)"
+        )
+    return asyncio.run(work())
+
+
+def _is_in_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work())
-    raise ConfigurationError(
-        f"`{name}` was called inside a running event loop.", hint=f"await {instead}(…)"
-    )
+        return False
+    return True

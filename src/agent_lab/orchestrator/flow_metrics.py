@@ -25,7 +25,7 @@ def build_api_response(record: RunRecord, flow: FlowConfig, *, verbose: bool = F
         "success": record.status == "completed",
         "status": record.status,
         "output": record.output,
-        "model": _author(record),
+        "model": _author(record, flow),
         "flow": {
             "name": flow.name,
             "nodes": build_flow_nodes(record, flow, verbose=verbose),
@@ -60,7 +60,7 @@ def build_error_response(
     body = {
         "success": False,
         "id": request_id if record is None else record.id,
-        "timestamp": datetime.now(UTC).isoformat(),
+        "timestamp": (datetime.now(UTC) if record is None else record.created_at).isoformat(),
         "error": {
             **error.model_dump(include={"code", "message", "hint", "details"}),
             "request_id": request_id,
@@ -142,7 +142,7 @@ def get_flow_summary(turns: Sequence[Turn], total_time: float) -> str:
         f"{usage.completion_tokens} tokens written",
         f"{warm} of {len(turns)} turns found the model loaded",
     ]
-    if usage.cached_tokens:
+    if usage.cached_tokens and usage.prompt_tokens:
         share = usage.cached_tokens / usage.prompt_tokens
         parts.append(f"{share:.0%} of the prompt tokens were already computed")
     if usage.cost_usd:
@@ -150,10 +150,11 @@ def get_flow_summary(turns: Sequence[Turn], total_time: float) -> str:
     return "; ".join(parts) + "."
 
 
-def _author(record: RunRecord) -> str:
+def _author(record: RunRecord, flow: FlowConfig) -> str:
     """The model whose text is the answer; empty if there is none."""
-    authors = [turn.model_resolved for turn in record.turns if turn.text == record.output != ""]
-    return authors[-1] if authors else ""
+    texts = {turn.node_id: turn for turn in record.turns if turn.status == "ok"}
+    authors = [texts[node_id] for node_id in flow.answer_nodes() if node_id in texts]
+    return authors[0].model_resolved if authors and record.output else ""
 
 
 def _node(node: NodeConfig, turns: Sequence[Turn], begin: datetime, *, verbose: bool) -> JsonObject:

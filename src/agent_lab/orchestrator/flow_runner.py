@@ -4,8 +4,9 @@ from typing import NamedTuple, cast
 
 from langgraph.errors import GraphRecursionError
 
-from agent_lab.contracts import ErrorInfo, Language
+from agent_lab.contracts import ErrorInfo, Language, RunRequest
 from agent_lab.deliberation.context import shared_head
+from agent_lab.errors import InvalidRequestError, UnknownRoleError
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.orchestrator.agent_state import AgentState, failures_of, new_state
 from agent_lab.orchestrator.graph_builder import GraphBuilder
@@ -25,6 +26,22 @@ class FlowOutcome(NamedTuple):
     """What went wrong on the way to an answer all the same."""
     error: ErrorInfo | None = None
     """Why there is no answer."""
+
+
+def check_request(request: RunRequest, flow: FlowConfig) -> None:
+    """Find out, before anything is asked, whether a flow can take a request.
+
+    Raises:
+        InvalidRequestError: The input is empty.
+        UnknownRoleError: A model is named for a role that the flow does not have.
+    """
+    if not request.input.strip():
+        raise InvalidRequestError(
+            "The `prompt` is empty.", hint=f'agent-lab run {flow.name} "Your question"'
+        )
+    for role in request.models:
+        if role not in flow.roles():
+            raise UnknownRoleError(role, flow.roles(), f"agent-lab flows show {flow.name}")
 
 
 async def run_flow(

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+from pydantic import TypeAdapter, ValidationError
 from ulid import ULID
 
-from agent_lab.contracts import JsonObject, RunRecord, RunRequest
+from agent_lab.contracts import JsonObject, RunRecord, RunRequest, field_problems
 from agent_lab.deliberation.context import shared_head
 from agent_lab.errors import InvalidRequestError
 from agent_lab.flows.graph_configs import FlowConfig, get_flow_config
@@ -27,13 +28,14 @@ from agent_lab.orchestrator.flow_metrics import (
     get_flow_summary,
     total_usage,
 )
-from agent_lab.orchestrator.flow_runner import FlowOutcome, run_flow
-from agent_lab.orchestrator.graph_builder import GraphBuilder, get_graph_builder
+from agent_lab.orchestrator.flow_runner import FlowOutcome, check_request, run_flow
+from agent_lab.orchestrator.graph_builder import get_graph_builder
 from agent_lab.orchestrator.run_context import SEEDS, Gateway, RunContext, utc_now
 from agent_lab.orchestrator.run_recorder import TurnCollector
 from agent_lab.providers.provider_gateway import ProviderGateway
 
 _SECRET_BYTES = 32
+_STATE = TypeAdapter(AgentState)
 
 
 async def arun_routing_agent(
@@ -60,11 +62,12 @@ async def arun_routing_agent(
     Raises:
         InvalidRequestError: The question is empty, or an option is wrong.
         UnknownFlowError: There is no such flow.
+        UnknownRoleError: A model is named for a role that the flow does not have.
         ConfigurationError: The gateway cannot generate.
     """
     request = RunRequest.parse({"flow": flow_type, "input": user_input, **options})
-    request.refuse_empty_input()
     flow = get_flow_config(flow_type)
+    check_request(request, flow)
     async with _opened(gateway) as answering:
         record = await _run(request, flow, answering)
     if record.error is not None:
@@ -119,11 +122,15 @@ async def arun(
         UnknownFlowError: There is no such flow.
     """
     flow = get_flow_config(flow_type)
-    begin = _completed(state, flow)
-    shared = get_graph_builder()
-    async with _opened(gateway if gateway is not None else shared.gateway) as answering:
-        graph = GraphBuilder(answering).build_graph_from_config(flow)
-        return cast(AgentState, await graph.ainvoke(begin))
+    secret = secrets.token_bytes(_SECRET_BYTES)
+    begin = _completed(state, flow, secret)
+    request = RunRequest(flow=flow.name, input=begin["user_input"])
+    builder = get_graph_builder()
+    graph = builder.build_graph_from_config(flow)
+    async with _opened(builder.gateway if gateway is None else gateway) as answering:
+        seed = secrets.randbelow(SEEDS)
+        context = RunContext(gateway=answering, request=request, seed=seed, secret=secret)
+        return cast(AgentState, await graph.ainvoke(begin, context=context))
 
 
 def run(state: Mapping[str, Any], flow_type: str = "challenge", gateway: Any = None) -> AgentState:
@@ -191,24 +198,34 @@ def _result(outcome: FlowOutcome) -> JsonObject:
     }
 
 
-def _completed(given: Mapping[str, Any], flow: FlowConfig) -> AgentState:
+def _completed(given: Mapping[str, Any], flow: FlowConfig, secret: bytes) -> AgentState:
     """A whole state from what a caller gives of it; the first lab's `input` is the question."""
-    known = {name: value for name, value in given.items() if name != "input"}
-    unknown = sorted(set(known) - set(AgentState.__annotations__))
+    known = {name: value for name, value in given.items() if value is not None}
+    question = known.pop("input", "")
+    known["user_input"] = known.get("user_input") or question
+    _refuse_unknown(known)
+    lang = known.get("lang") or detect_language(str(known["user_input"]))
+    begin = new_state(
+        request_id=str(ULID()),
+        flow_type=flow.name,
+        user_input=known["user_input"],
+        lang=lang,
+        head="",
+    )
+    try:
+        state = _STATE.validate_python({**begin, **known, "flow_type": flow.name})
+    except ValidationError as error:
+        raise InvalidRequestError(f"The state is wrong: {field_problems(error)}.") from error
+    check_request(RunRequest(flow=flow.name, input=state["user_input"]), flow)
+    head = state["head"] or shared_head(state["user_input"], (), state["lang"], secret)
+    return {**state, "head": head}
+
+
+def _refuse_unknown(state: Mapping[str, Any]) -> None:
+    unknown = sorted(set(state) - set(AgentState.__annotations__))
     if unknown:
         raise InvalidRequestError(
             f"No state has the key `{unknown[0]}`; keys are "
             + ", ".join(f"`{name}`" for name in AgentState.__annotations__)
             + "."
         )
-    question = str(known.get("user_input") or given.get("input") or "")
-    RunRequest(flow=flow.name, input=question).refuse_empty_input()
-    lang = known.get("lang") or detect_language(question)
-    begin = new_state(
-        request_id=str(ULID()),
-        flow_type=flow.name,
-        user_input=question,
-        lang=lang,
-        head=shared_head(question, (), lang, secrets.token_bytes(_SECRET_BYTES)),
-    )
-    return cast(AgentState, {**begin, **known})

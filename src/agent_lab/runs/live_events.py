@@ -30,7 +30,9 @@ class LiveEvents(AsyncIterator[RunEvent]):
 
     async def begun(self) -> bool:
         """Wait for the first event; false: there will be none."""
-        self._next = await anext(self, None)
+        self._next = await self._queue.get()
+        if self._next is None:
+            self.close()
         return self._next is not None
 
     def close(self) -> None:

@@ -14,12 +14,11 @@ from agent_lab.errors import (
     AgentLabError,
     StorageError,
     UnknownFlowError,
-    UnknownRoleError,
 )
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.flows.language import detect_language
 from agent_lab.observability.logger import log_context
-from agent_lab.orchestrator.flow_runner import FlowOutcome, run_flow
+from agent_lab.orchestrator.flow_runner import FlowOutcome, check_request, run_flow
 from agent_lab.orchestrator.run_context import SEEDS, RunContext, utc_now, wished_model
 from agent_lab.providers.normalisation import ResolvedModel
 from agent_lab.providers.provider_gateway import ProviderGateway
@@ -117,10 +116,7 @@ class RunService:
         if request.flow not in self._flows:
             raise UnknownFlowError(request.flow, list(self._flows), "agent-lab flows list")
         flow = self._flows[request.flow]
-        request.refuse_empty_input()
-        for role in request.models:
-            if role not in flow.roles():
-                raise UnknownRoleError(role, flow.roles(), f"agent-lab flows show {flow.name}")
+        check_request(request, flow)
         # Every node counts: two nodes of one role may have models of their own.
         wishes = dict.fromkeys((n.speaker, wished_model(n, request)) for n in flow.nodes)
         keys = [key for _, key in wishes]

@@ -1,6 +1,5 @@
 """How much memory there is for models, on machines with and without a GPU."""
 
-import contextlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -75,9 +74,13 @@ def test_a_machine_without_a_gpu_has_none(nvml: Nvml):
     "nvml", [Nvml(), Nvml(("T4", 2, 1)), Nvml(("T4", 2, 1), None), Nvml(driver=False)]
 )
 def test_the_library_is_left_as_it_was_found_also_when_a_device_cannot_be_read(nvml: Nvml):
-    with contextlib.suppress(NvmlError):
-        read_gpus(nvml)
+    read_gpus(nvml)
     assert nvml.open == 0
+
+
+def test_a_gpu_that_cannot_be_read_hides_no_other():
+    nvml = Nvml(None, ("T4", 2_000_000_000, 1_000_000_000))
+    assert read_gpus(nvml) == (Gpu(index=1, name="T4", total_gb=2.0, free_gb=1.0),)
 
 
 def test_the_free_memory_of_this_machines_gpus_is_a_number():

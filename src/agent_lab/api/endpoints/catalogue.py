@@ -23,13 +23,17 @@ def models_of(lab: Lab) -> tuple[ModelView, ...]:
     return tuple(ModelView.of(entry, lab.gateway) for entry in lab.gateway.models.all())
 
 
-@router.get("/flows")
+@router.get("/flows", summary="List flows")
 async def list_flows(lab: LabDep) -> tuple[FlowSummary, ...]:
     """The flows that can be run."""
     return tuple(map(FlowSummary.of, lab.flows.values()))
 
 
-@router.get("/flows/{name}", responses=error_responses(statuses={404: "unknown_flow"}))
+@router.get(
+    "/flows/{name}",
+    summary="Show a flow",
+    responses=error_responses(statuses={404: "unknown_flow"}),
+)
 async def show_flow(name: FlowName, lab: LabDep) -> FlowView:
     """A flow with its nodes, edges and prompts."""
     if name not in lab.flows:
@@ -37,25 +41,33 @@ async def show_flow(name: FlowName, lab: LabDep) -> FlowView:
     return FlowView.of(lab.flows[name])
 
 
-@router.get("/models")
+@router.get("/models", summary="List models")
 async def list_models(lab: LabDep) -> tuple[ModelView, ...]:
     """The models of the registry, and which of them are here and loaded."""
     return models_of(lab)
 
 
-@router.get("/models/{key}", responses=error_responses(statuses={404: "unknown_model"}))
+@router.get(
+    "/models/{key}",
+    summary="Show a model",
+    responses=error_responses(statuses={404: "unknown_model"}),
+)
 async def show_model(key: ModelKey, lab: LabDep) -> ModelView:
     """A model of the registry."""
     return ModelView.of(lab.gateway.models.get(key), lab.gateway)
 
 
-@router.get("/strategies")
+@router.get("/strategies", summary="List strategies")
 async def list_strategies(lab: LabDep) -> tuple[Strategy, ...]:
     """How models can be sampled and bounded."""
     return tuple(lab.gateway.strategies.all())
 
 
-@router.get("/strategies/{name}", responses=error_responses(statuses={404: "unknown_strategy"}))
+@router.get(
+    "/strategies/{name}",
+    summary="Show a strategy",
+    responses=error_responses(statuses={404: "unknown_strategy"}),
+)
 async def show_strategy(name: StrategyName, lab: LabDep) -> Strategy:
     """A strategy."""
     return lab.gateway.strategies.get(name)

@@ -59,6 +59,7 @@ for path in ("/api/inference", "/inference", "/api/inference/", "/inference/"):
     router.add_api_route(
         path,
         infer,
+        summary="Ask one model",
         methods=["POST"],
         dependencies=[JsonOnly],
         responses=error_responses(*GENERATION_ERRORS, statuses={413: "request_too_large"}),
@@ -67,7 +68,7 @@ for path in ("/api/inference", "/inference", "/api/inference/", "/inference/"):
     )
 
 
-@router.get("/inference/models", deprecated=True)
+@router.get("/inference/models", summary="List models as the first lab did", deprecated=True)
 async def list_models_as_the_first_lab(lab: LabDep) -> tuple[FirstLabModel, ...]:
     """The models in the first lab's form; `GET /api/models` says more."""
     loaded = lab.gateway.loaded_models()

@@ -7,7 +7,7 @@ from agent_lab.api.dependencies import JsonOnly, LabDep, RequestId, WorkDep
 from agent_lab.api.endpoints.inference import GENERATION_ERRORS
 from agent_lab.api.error_handlers import ORCHESTRATE
 from agent_lab.api.run_stream import open_stream
-from agent_lab.api.wire.errors import error_responses
+from agent_lab.api.wire.errors import REQUEST_ID, error_responses
 from agent_lab.api.wire.events import SSE_SCHEMA
 from agent_lab.api.wire.orchestrate import (
     OrchestrateErrorBody,
@@ -33,7 +33,7 @@ async def orchestrate(
     """Run a flow on a question and answer with the whole debate. Leaving stops the run.
 
     With `stream` the answer is `text/event-stream`: each event's `data` is a `RunStreamEvent`,
-    and the last one, `RUN_FINISHED` or `RUN_ERROR`, carries in `result` what the plain answer
+    and the last one, `RUN_FINISHED` or `RUN_ERROR`, carries in `answer` what the plain answer
     would have been.
     """
 
@@ -62,6 +62,7 @@ for path in ("/api/orchestrate", "/orchestrate", "/api/orchestrate/", "/orchestr
         path,
         orchestrate,
         name=ORCHESTRATE,
+        summary="Run a flow on a question",
         methods=["POST"],
         dependencies=[JsonOnly],
         response_model=OrchestrateResponse,
@@ -75,6 +76,7 @@ for path in ("/api/orchestrate", "/orchestrate", "/api/orchestrate/", "/orchestr
                 StorageError,
                 statuses={413: "request_too_large"},
                 body=OrchestrateErrorBody,
+                around={"success": False, "id": REQUEST_ID, "timestamp": "2026-11-24T09:30:00Z"},
             ),
         },
         deprecated=not path.startswith("/api"),

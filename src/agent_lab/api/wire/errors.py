@@ -1,26 +1,16 @@
 """How errors look over HTTP."""
 
+import inspect
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import Field, JsonValue
 
-from agent_lab.contracts import Contract
+from agent_lab.contracts import Contract, JsonObject
 from agent_lab.errors import AgentLabError
 
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "unknown_flow": {
-        "message": "Unknown flow `chalenge`; did you mean `challenge`.",
-        "hint": "GET /api/flows",
-    },
-    "invalid_request": {
-        "message": "The request is wrong: `max_tokens`: Input should be greater than 0.",
-        "hint": "GET /openapi.json describes every field",
-    },
-    "weights_missing": {
-        "message": "No local model is on this machine.",
-        "hint": "agent-lab models pull qwen2.5-coder-1.5b",
-    },
-}
+REQUEST_ID = "01K9ZB4Q8T6X3N5V7W2Y1M0R4C"
 
 
 class ErrorDetail(Contract):
@@ -45,7 +35,10 @@ class ErrorBody(Contract):
 
 
 def error_responses(
-    *errors: type[AgentLabError], statuses: dict[int, str] | None = None, body: Any = ErrorBody
+    *errors: type[AgentLabError],
+    statuses: Mapping[int, str] = MappingProxyType({}),
+    body: type[Contract] = ErrorBody,
+    around: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[int | str, dict[str, Any]]:
     """The error answers of an operation, for its description.
 
@@ -53,21 +46,23 @@ def error_responses(
         errors: What it can raise.
         statuses: Further statuses, each with the code of its error.
         body: The model of the answer.
+        around: What the example has beside `error`.
     """
-    codes: dict[int, list[str]] = {status: [code] for status, code in (statuses or {}).items()}
+    meanings = {status: {code: code.replace("_", " ")} for status, code in statuses.items()}
     for error in errors:
-        codes.setdefault(error.http_status, []).append(error.code)
+        meaning = (inspect.getdoc(error) or "").splitlines()[0]
+        meanings.setdefault(error.http_status, {})[error.code] = meaning
     return {
         status: {
             "model": body,
-            "description": "Error: " + ", ".join(f"`{name}`" for name in dict.fromkeys(names)),
-            "content": {"application/json": {"example": _example(names[0])}},
+            "description": "\n".join(f"- `{code}`: {meaning}" for code, meaning in codes.items()),
+            "content": {"application/json": {"example": {**around, **_example(codes)}}},
         }
-        for status, names in sorted(codes.items())
+        for status, codes in sorted(meanings.items())
     }
 
 
-def _example(code: str) -> dict[str, Any]:
-    shown = {"message": "What went wrong, in one sentence.", "hint": "What to do about it."}
-    error = {"code": code, **shown, **EXAMPLES.get(code, {}), "details": {}}
-    return {"error": {**error, "request_id": "01K9ZB4Q8T6X3N5V7W2Y1M0R4C"}}
+def _example(codes: Mapping[str, str]) -> JsonObject:
+    code, meaning = next(iter(codes.items()))
+    error = {"code": code, "message": meaning, "hint": "What to do about it.", "details": {}}
+    return {"error": {**error, "request_id": REQUEST_ID}}

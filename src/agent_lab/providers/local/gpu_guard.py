@@ -34,9 +34,10 @@ def read_gpus(nvml: Any = pynvml) -> tuple[Gpu, ...]:
         logger.debug("No NVIDIA GPU can be asked: %s", error)
         return ()
     try:
-        return tuple(_read(nvml, index) for index in range(nvml.nvmlDeviceGetCount()))
+        gpus = [_read(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
     finally:
         nvml.nvmlShutdown()
+    return tuple(gpu for gpu in gpus if gpu is not None)
 
 
 def get_available_vram() -> float:
@@ -60,12 +61,18 @@ def can_load_model(key: str) -> bool:
     return need <= max(get_available_vram(), psutil.virtual_memory().available / 1e9)
 
 
-def _read(nvml: Any, index: int) -> Gpu:
-    device = nvml.nvmlDeviceGetHandleByIndex(index)
-    memory = nvml.nvmlDeviceGetMemoryInfo(device)
+def _read(nvml: Any, index: int) -> Gpu | None:
+    try:
+        device = nvml.nvmlDeviceGetHandleByIndex(index)
+        memory = nvml.nvmlDeviceGetMemoryInfo(device)
+        name = nvml.nvmlDeviceGetName(device)
+    except nvml.NVMLError as error:
+        # One that has no memory of its own, or is lost, says nothing of the others.
+        logger.warning("GPU %d cannot be read: %s", index, error)
+        return None
     return Gpu(
         index=index,
-        name=nvml.nvmlDeviceGetName(device),
+        name=name,
         total_gb=memory.total / 1e9,
         free_gb=memory.free / 1e9,
     )
