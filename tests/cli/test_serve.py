@@ -62,6 +62,26 @@ def test_a_wrong_warm_list_is_said_in_one_line(
     assert len(ran.err.splitlines()) == 1
 
 
+def test_missing_weights_of_the_warm_list_are_said_in_one_line(
+    agent_lab: Run, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AGENT_LAB_WARM_MODELS", "smollm2-135m")
+    ran = agent_lab("serve", "--port", "0")
+    assert ran.code == 4
+    assert "agent-lab models pull smollm2-135m" in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_without_any_model_the_server_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MODEL_CACHE_DIR", "nothing")
+    with started("serve", "--port", "0") as server:
+        assert server.stderr is not None
+        assert "agent-lab models pull" in server.stderr.readline()
+        address = address_of(server)
+        with urllib.request.urlopen(f"{address}/readyz", timeout=LONGEST_WAIT_S) as response:  # noqa: S310
+            assert response.status == 200
+
+
 def test_it_says_where_it_listens_and_answers_there(fake_model: object):
     with started("serve", "--port", "0") as server:
         with post(address_of(server), {"prompt": "Why?"}) as response:

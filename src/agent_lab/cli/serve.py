@@ -34,19 +34,24 @@ def serve(
     server = LabServer(app, settings.shutdown_grace_s)
 
     async def session() -> None:
-        # What is wrong with the warm list is one line here; in the lifespan it would be a page.
-        await lab.gateway.prepare(settings.warm_models, ())
-        _say_if_nobody_answers(lab)
-        with listen(settings.host, settings.port) as opened:
-            address = f"http://{settings.host}:{opened.getsockname()[1]}"
-            pages = f" ({address}/docs describes it)" if settings.app_env == "dev" else ""
-            say(f"Listening on {address}{pages}. Ctrl-C ends it.")
-            await server.serve(sockets=[opened])
+        async with lab:
+            with listen(settings.host, settings.port) as opened:
+                # Here what is wrong with the warm list is one line; in the lifespan it is a page.
+                await lab.gateway.warm(settings.warm_models)
+                _say_if_nobody_answers(lab)
+                address = _url(settings.host, opened.getsockname()[1])
+                pages = f" ({address}/docs describes it)" if settings.app_env == "dev" else ""
+                say(f"Listening on {address}{pages}. Ctrl-C ends it.")
+                await server.serve(sockets=[opened])
 
     try:
         asyncio.run(session())
     except KeyboardInterrupt:
         raise Interrupted("The server has stopped.") from None
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _say_if_nobody_answers(lab: "Lab") -> None:
