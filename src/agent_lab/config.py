@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     )
 
     app_env: Literal["dev", "prod"] = _first_lab_key(
-        "APP_ENV", "dev", "`dev`: text logs; `prod`: JSON logs."
+        "APP_ENV", "dev", "`dev`: text logs, `/docs` is served; `prod`: JSON logs, no `/docs`."
     )
     log_level: LogLevel = _first_lab_key(
         "LOG_LEVEL", "WARNING", "Least severity that is logged (to stderr)."

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from agent_lab.api.server import create_app
 from agent_lab.api.wire import examples
 from agent_lab.api.wire.errors import ErrorBody
 from agent_lab.api.wire.inference import InferenceRequest, InferenceResponse
@@ -14,6 +15,7 @@ from agent_lab.api.wire.orchestrate import (
     OrchestrateRequest,
     OrchestrateResponse,
 )
+from agent_lab.config import Settings
 from tests.api.conftest import Served
 
 EXPECTED_ERRORS = {
@@ -103,6 +105,13 @@ def test_the_names_that_there_are_can_be_seen(description: Any):
     assert fields["model"]["anyOf"][0]["enum"] == ["first", "second", "third"]
     assert fields["models"]["propertyNames"]["enum"] == ["challenger", "creator", "refiner"]
     assert "optimized" in fields["strategy"]["anyOf"][0]["enum"]
+
+
+def test_a_kind_of_which_there_is_nothing_yet_takes_any_name(settings: Settings):
+    # No weights are here, so no model can be asked: but they may be pulled while the server runs.
+    described = create_app(settings).openapi()
+    model = described["components"]["schemas"]["OrchestrateRequest"]["properties"]["model"]
+    assert model["anyOf"][0] == {"type": "string"}
 
 
 def test_the_events_of_a_stream_are_described(description: Any):

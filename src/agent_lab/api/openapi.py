@@ -64,8 +64,9 @@ def _leave_out(description: JsonObject, *schemas: str) -> None:
 
 def _list_names(description: Any, names: Mapping[str, list[str]]) -> None:
     for schema in _objects(description):
-        if KIND in schema:
-            schema["enum"] = names[schema.pop(KIND)]
+        known = names.get(schema.pop(KIND, ""))
+        if known:  # an empty list would say that no text is right
+            schema["enum"] = known
 
 
 def _objects(part: Any) -> Iterator[dict[str, Any]]:
