@@ -79,6 +79,24 @@ def test_the_engines_own_port_answers_nobody_without_its_key(engine: Engine):
     refused.value.close()
 
 
+@needs_weights
+def test_an_engine_that_was_never_used_closes_at_once():
+    # On one core the binding's own thread comes too late, unless loading waits for it.
+    program = (
+        "import os, sys\n"
+        "if hasattr(os, 'sched_setaffinity'):\n"
+        "    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from pathlib import Path\n"
+        "from agent_lab.providers.local.engines.llamacpp_engine import LlamaCppEngine\n"
+        "from agent_lab.providers.registries.model_registry import ModelRegistry\n"
+        f"model = ModelRegistry.load().get('{SMALLEST.key}')\n"
+        "for _ in range(3):\n"
+        "    LlamaCppEngine.load(model, Path(sys.argv[1]), 512, 1).close()\n"
+    )
+    weights = WEIGHTS_FOLDER / SMALLEST.file
+    subprocess.run([sys.executable, "-c", program, str(weights)], check=True, timeout=120)
+
+
 def test_a_file_that_is_no_model_is_named_with_a_way_to_learn_more(tmp_path: Path):
     (tmp_path / "x.gguf").write_bytes(b"not a model")
     with pytest.raises(ProviderUnavailableError, match=r"cannot load `broken`.*x\.gguf") as raised:

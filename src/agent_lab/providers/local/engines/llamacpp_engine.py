@@ -60,8 +60,9 @@ class LlamaCppEngine(Engine):
         # The binding also listens on a random loopback port: nobody else may use it.
         params.api_keys = [secrets.token_hex(32)]
         params.endpoint_slots = params.ui = False
+        params.endpoint_metrics = True
         try:
-            return cls(xllamacpp.Server(params), model)
+            server = xllamacpp.Server(params)
         except RuntimeError as error:
             raise ProviderUnavailableError(
                 f"llama.cpp cannot load `{model.key}` from `{weights}`: {error}.",
@@ -70,6 +71,10 @@ class LlamaCppEngine(Engine):
                 hint="LOG_LEVEL=DEBUG agent-lab run … shows llama.cpp's own reason; a smaller "
                 "AGENT_LAB_LOCAL_CONTEXT needs less memory",
             ) from error
+        # The binding returns before its loop runs, and a loop that is ended before it has begun
+        # never ends: closing would hang. Metrics are what the loop answers at once.
+        server.handle_metrics()
+        return cls(server, model)
 
     @override
     def chat(
