@@ -57,7 +57,12 @@ class Contract(BaseModel):
 
 def field_problems(error: ValidationError) -> str:
     """What is wrong with which field, in one line."""
-    return "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors())
+    return "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {problem(e)}" for e in error.errors())
+
+
+def problem(error: Mapping[str, Any]) -> str:
+    """What is wrong with one field: pydantic's words, but for those that only a coder knows."""
+    return "no such field" if error["type"] == "extra_forbidden" else str(error["msg"])
 
 
 class Request(Contract):

@@ -35,6 +35,7 @@ ULID = r"[0-9A-HJKMNP-TV-Z]{26}"
         ({"prompt": "x", "max_tokens": 0}, 422, "invalid_request", "`max_tokens`"),
         ({"prompt": "x", "max_tokens": "5"}, 422, "invalid_request", "no whole number"),
         ({"prompt": "x", "temperature": 3}, 422, "invalid_request", "`temperature`"),
+        ({"prompt": "x", "max_token": 5}, 422, "invalid_request", "`max_token`: no such field"),
         ([], 422, "invalid_request", "body"),
     ],
 )
@@ -113,6 +114,13 @@ async def test_a_body_that_is_no_json(served: Served, broken: bytes):
     async with served.http.post("/api/inference", data=broken, headers=JSON) as response:
         assert response.status in (400, 422)
         ErrorBody.model_validate(await response.json())
+
+
+async def test_where_the_json_breaks_is_said(served: Served):
+    async with served.http.post("/api/inference", data=b'{"prompt" 1}', headers=JSON) as response:
+        error = (await response.json())["error"]
+    assert error["details"]["problems"][0]["field"] == "body"
+    assert "after 10 characters" in error["message"]
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from agent_lab.api.dependencies import request_id_of
 from agent_lab.api.request_frame import HEADER
-from agent_lab.contracts import ErrorInfo, JsonObject
+from agent_lab.contracts import ErrorInfo, JsonObject, problem
 from agent_lab.errors import (
     AgentLabError,
     InvalidRequestError,
@@ -61,10 +61,7 @@ async def _expected(request: Request, error: AgentLabError) -> JSONResponse:
 
 
 async def _malformed(request: Request, error: RequestValidationError) -> JSONResponse:
-    problems = [
-        {"field": ".".join(map(str, e["loc"])).removeprefix("body."), "problem": _problem(e)}
-        for e in error.errors()
-    ]
+    problems = [_problem(e) for e in error.errors()]
     told = "; ".join(f"`{p['field']}`: {p['problem']}" for p in problems)
     wrong = InvalidRequestError(
         f"The request is wrong: {told}.",
@@ -97,10 +94,13 @@ async def _gone(request: Request, error: ClientDisconnect) -> Response:
     return Response(status_code=CALLER_GONE)
 
 
-def _problem(error: Mapping[str, Any]) -> str:
+def _problem(error: Mapping[str, Any]) -> dict[str, str]:
     if error["type"] == "json_invalid":
-        return f"this is no JSON: {error['ctx']['error']}"
-    return str(error["msg"])
+        where, position = error["loc"]
+        told = f"this is no JSON: {error['ctx']['error']} after {position} characters"
+        return {"field": where, "problem": told}
+    field = ".".join(map(str, error["loc"])).removeprefix("body.")
+    return {"field": field, "problem": problem(error)}
 
 
 def render(request: Request, error: ErrorInfo, status: int, headers: Any = None) -> JSONResponse:
