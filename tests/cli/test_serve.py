@@ -121,6 +121,7 @@ def test_a_second_ctrl_c_waits_for_nobody(fake_model: Callable[[float], None]):
             assert "another Ctrl-C ends them at once" in server.stderr.readline()
             server.send_signal(signal.SIGINT)
             assert b"server_shutting_down" in stream.read()
-        server.communicate(timeout=LONGEST_WAIT_S)
+        _, err = server.communicate(timeout=LONGEST_WAIT_S)
     assert server.returncode == 130
+    assert err.splitlines() == ["agent-lab: Interrupted. The server has stopped."]
     assert [run["status"] for run in saved_runs()] == ["cancelled"]

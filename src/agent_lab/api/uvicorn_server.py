@@ -51,6 +51,9 @@ class LabServer(uvicorn.Server):
             )
         await self._work.end(self._grace_s, hurry=lambda: self.force_exit)
         await super().shutdown(sockets)
+        if self.force_exit:
+            # Uvicorn would leave the application open, and report that as a fault of it.
+            await self.lifespan.shutdown()
 
 
 def listen(host: str, port: int) -> socket.socket:
