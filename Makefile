@@ -19,7 +19,8 @@ export PROMPT
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help setup setup-dev weights demo serve test check wheels docs lock clean
+.PHONY: help setup setup-dev weights demo serve test test-live faults doubles check wheels docs lock \
+	clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -55,6 +56,15 @@ serve: weights  ## serve flows and models over HTTP, on this machine only (PORT=
 test: setup-dev weights  ## run the tests, offline
 	$(BIN)/python -m pytest
 
+test-live: setup-dev  ## smoke tests against the real hosts whose key is set (they cost a little)
+	$(BIN)/python -m pytest -m live --allow-hosts="" -o addopts="--strict-markers -ra" tests/live
+
+faults: setup-dev  ## print what the gateway makes of every way in which a host can fail
+	$(BIN)/python -m tests.faults.matrix
+
+doubles:  ## install the independent doubles of the two wires, for the heavy tests
+	@PYTHON=$(PYTHON) tests/doubles/install.sh
+
 check: setup-dev  ## lint, types, layers, and that the pins resolve for newer Pythons
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -77,6 +87,8 @@ docs: setup-dev  ## write the generated pages of docs/
 lock: setup-dev  ## renew requirements/*.lock from pyproject.toml
 	$(LOCK) --extra all pyproject.toml requirements/build.in -o requirements/run.lock
 	$(LOCK) --extra dev pyproject.toml requirements/build.in -o requirements/dev.lock
+	$(LOCK) requirements/doubles.in -o requirements/doubles.lock
+	$(LOCK) --exclude-newer 2026-11-18 requirements/peers.in -o requirements/peers.lock
 
 clean:  ## remove what was built
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-doubles .venv-peers dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
+from dotenv import dotenv_values
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
@@ -50,6 +51,27 @@ LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
     BeforeValidator(lambda level: str(level).upper()),
 ]
+
+
+SECRET_SUFFIXES = ("_KEY", "_TOKEN")
+"""How the names of variables end whose values are never shown."""
+
+
+def _absent(value: Any) -> Any:
+    """`OPENAI_API_KEY=` in a file means that there is none."""
+    plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return value if plain and plain.strip() else None
+
+
+_EMPTY_IS_ABSENT = BeforeValidator(_absent)
+
+
+def _variables() -> dict[str, str]:
+    """The environment, over what `.env` says."""
+    try:
+        return {**{k: v or "" for k, v in dotenv_values(".env").items()}, **os.environ}
+    except UnicodeDecodeError:  # `load_settings` says so
+        return dict(os.environ)
 
 
 class _LabToml(TomlConfigSettingsSource):
@@ -103,6 +125,13 @@ class Settings(BaseSettings):
         "Model key for roles that name none. Unset: the demo model if its weights are here, "
         "else the largest pulled local model.",
     )
+    default_provider: str = _first_lab_key(
+        "DEFAULT_PROVIDER",
+        "local",
+        "Whose model answers when nobody names one: `local`, or a provider of models.toml, whose "
+        "first model it is. Unless it is remote, text leaves this machine only where a remote "
+        "model was named.",
+    )
     default_strategy: str | None = _first_lab_key(
         "DEFAULT_STRATEGY", None, "Strategy where nobody names one; unset: the model's own."
     )
@@ -121,6 +150,41 @@ class Settings(BaseSettings):
     )
     local_threads: int = _key(
         "LOCAL_THREADS", 0, "Processor threads of a local model; 0: the cores there are.", ge=0
+    )
+    openai_api_key: Annotated[SecretStr | None, _EMPTY_IS_ABSENT] = _first_lab_key(
+        "OPENAI_API_KEY", None, "Key of the provider `openai`."
+    )
+    anthropic_api_key: Annotated[SecretStr | None, _EMPTY_IS_ABSENT] = _first_lab_key(
+        "ANTHROPIC_API_KEY", None, "Key of the provider `anthropic`."
+    )
+    openai_base_url: str | None = _first_lab_key(
+        "OPENAI_BASE_URL", None, "Another address for `openai`, `/v1` included."
+    )
+    anthropic_base_url: str | None = _first_lab_key(
+        "ANTHROPIC_BASE_URL", None, "Another address for `anthropic`, without `/v1`."
+    )
+    circuit_breaker_max_failures: int = _first_lab_key(
+        "CIRCUIT_BREAKER_MAX_FAILURES",
+        3,
+        "Failures in a row after which a provider, or a model of it, is left alone.",
+        ge=1,
+    )
+    circuit_breaker_timeout: float = _first_lab_key(
+        "CIRCUIT_BREAKER_TIMEOUT", 60.0, "Seconds for which it is left alone.", gt=0
+    )
+    circuit_breaker_error_rate: float = _key(
+        "CIRCUIT_BREAKER_ERROR_RATE",
+        0.5,
+        "Share of failures among its last 20 calls, at least 10 of them within the timeout, at "
+        "which it is left alone, too; 1 and more: never for this reason.",
+        gt=0,
+    )
+    max_attempts: int = _key(
+        "MAX_ATTEMPTS",
+        3,
+        "How often one model is asked for one answer, while what goes wrong may pass; 1: once.",
+        ge=1,
+        le=10,
     )
     home: Path | None = _key(
         "HOME", None, "Folder of the lab's own data; unset: the user's data folder."
@@ -163,9 +227,23 @@ class Settings(BaseSettings):
         return self.home_folder / self.model_cache_dir.expanduser()
 
     def secrets(self) -> list[str]:
-        """Every secret value, for the redactor."""
+        """Every secret value, for the redactor: keys of providers that are only data, too."""
         values = (getattr(self, name) for name in type(self).model_fields)
-        return [v.get_secret_value() for v in values if isinstance(v, SecretStr)]
+        own = [v.get_secret_value() for v in values if isinstance(v, SecretStr)]
+        return own + [v for name, v in _variables().items() if name.endswith(SECRET_SUFFIXES)]
+
+    def variable(self, name: str) -> str | None:
+        """The value of an environment key that a registry entry names; None: unset or empty.
+
+        Args:
+            name: One of our own keys, or any other; those are read from environment and `.env`.
+        """
+        for field_name, field in type(self).model_fields.items():
+            if name in environment_keys(field):
+                value = getattr(self, field_name)
+                plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+                return str(plain) if plain else None
+        return _variables().get(name) or None
 
     @override
     @classmethod

@@ -22,6 +22,7 @@ from agent_lab.errors import AgentLabError, InvalidRequestError
 
 JsonObject = dict[str, Any]
 Language = Literal["en", "es"]
+DataPolicy = Literal["local", "any"]
 RunStatus = Literal["queued", "running", "waiting", "completed", "failed", "cancelled"]
 TurnStatus = Literal["ok", "failed"]
 
@@ -119,6 +120,8 @@ class Constraints(Contract):
     cost_budget_usd: float | None = Field(
         None, ge=0, strict=True, validation_alias=AliasChoices("cost_budget_usd", "cost_budget")
     )
+    allow_unpriced: bool = False
+    """Whether a model whose price is unknown may answer in spite of a cost budget."""
     distinct_from: tuple[str, ...] = ()
     """Model keys that may not be chosen."""
 
@@ -153,8 +156,14 @@ class GenerationRequest(Request):
     """Seconds on the event loop's clock (`loop.time()`) after which nobody waits any more."""
     cache: Literal["default", "off"] = "default"
     """Whether a stored answer will do; there is no answer cache yet."""
-    data_policy: Literal["local", "any"] | None = None
-    """Whether the text may leave this machine; None: as configured."""
+    data_policy: DataPolicy | None = None
+    """Whether the text may leave this machine; None: it may not, unless a remote model was named
+    or DEFAULT_PROVIDER is remote.
+    """
+    midstream: Literal["fail", "restart"] = "fail"
+    """What becomes of an answer that breaks after its first piece was shown: the call fails, or
+    it begins anew, here or at a fallback, and a stream says so with a chunk that has `restarted`.
+    """
     role: str = ""
     """The flow's role that asks; for logs and for scripted answers."""
 
@@ -166,6 +175,8 @@ class Usage(Contract):
     """All tokens of the prompt, `cached_tokens` among them."""
     cached_tokens: int = 0
     """Tokens of the prompt that the provider did not need to compute again."""
+    cache_write_tokens: int = 0
+    """Tokens of the prompt that the provider stored, at a price of its own, for later prompts."""
     completion_tokens: int = 0
     """All generated tokens, `reasoning_tokens` among them."""
     reasoning_tokens: int = 0
@@ -195,7 +206,12 @@ class Attempt(Contract):
     outcome: str
     """`ok`, or the `code` of the error."""
     seconds: float
+    """From its start, the wait for a rate limit included."""
     error: str = ""
+    status_code: int | None = None
+    """What the provider answered, if it answered with an error in HTTP."""
+    waited: float = 0.0
+    """Seconds of pause before it, after the attempt before."""
 
 
 class GenerationResult(Contract):
@@ -280,6 +296,7 @@ class Turn(Contract):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
     cost_usd: float | None = None
     started_at: datetime
     seconds: float = 0.0
@@ -300,6 +317,15 @@ class Attachment(Contract):
     text: str
 
 
+class Budget(Contract):
+    """What a run may cost."""
+
+    cost_usd: float = Field(ge=0, strict=True)
+    """US dollars for all turns together; a call whose worst case does not fit is refused."""
+    allow_unpriced: bool = False
+    """Whether models whose price is unknown may answer; their calls count as free."""
+
+
 class RunRequest(Request):
     """What a caller asks of a run."""
 
@@ -316,6 +342,9 @@ class RunRequest(Request):
     seed: Seed | None = None
     lang: Language | None = None
     """None: the language of the input."""
+    budget: Budget | None = None
+    data_policy: DataPolicy | None = None
+    """Whether text may leave this machine; None: as the flow and the configuration say."""
 
 
 class RunRecord(Contract):
@@ -344,6 +373,8 @@ class RunRecord(Contract):
     issues: tuple[JsonObject, ...] = ()
     ballots: tuple[JsonObject, ...] = ()
     usage: Usage = Usage()
+    price_table: str = ""
+    """Name and version of the table that prices came from; empty: the registry's own figures."""
     metrics: JsonObject = {}
     baseline: JsonObject | None = None
     receipt: JsonObject | None = None

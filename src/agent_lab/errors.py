@@ -8,28 +8,40 @@
     │   │   ├── UnknownFlowError
     │   │   ├── UnknownRoleError
     │   │   ├── UnknownCapabilityError
+    │   │   ├── UnknownProviderError
     │   │   └── UnknownPluginError
     │   ├── MissingDependencyError
     │   ├── WeightsMissingError       not on this machine: pull them
-    │   └── WeightsCorruptError       on this machine, but not the file that they should be
+    │   ├── WeightsCorruptError       on this machine, but not the file that they should be
+    │   └── MissingKeyError           a provider's key is not set
     ├── ProviderError                 a provider or a source of weights failed
     │   ├── ProviderRequestError      the request itself is wrong: never retried
-    │   │   └── ContextLengthError    the prompt does not fit the model's window
+    │   │   ├── ContextLengthError    the prompt does not fit the model's window
+    │   │   └── ModelNotServedError   the host does not have the model
+    │   ├── ProviderAuthError         the provider refuses our key
+    │   ├── ProviderSpendCapError     the account has no money left, or reached its cap
+    │   ├── ContentFilteredError      the provider withholds the answer
     │   ├── TruncatedAnswerError      the answer ended before it was complete
+    │   ├── AllProvidersFailedError   every model that could answer was tried
+    │   ├── ProviderRateLimitError    (retryable)
+    │   ├── ProviderOverloadedError   (retryable)
     │   ├── ProviderTimeoutError      (retryable)
     │   └── ProviderUnavailableError  (retryable)
-    ├── ValidationError
+    ├── ValidationError               something does not keep its rules
     │   ├── InvalidRequestError       an argument is empty, unreadable or out of range
     │   │   └── WrongMediaTypeError   a request's body is not JSON
     │   └── InvalidFlowError          every fault of a flow at once
     ├── CapacityError                 there is no room for the work now
+    │   ├── CircuitOpenError          (retryable) a provider failed too often: it is left alone
+    │   ├── BudgetExceededError       the call could cost more than it may
+    │   ├── OverloadedError           (retryable) our own limit of a provider is used up
+    │   ├── RequestOverLimitError     larger than our own limit of a provider ever allows
     │   └── ShuttingDownError         (retryable) the server is on its way out
     ├── StorageError                  a record cannot be written or read
     └── RunFailedError                a run ended without an answer
 
-A class carries its HTTP status, the exit code of the command line, and whether the same call
-may succeed when it is repeated. Messages put the thing in backticks and name the allowed values;
-`hint` is one thing to do about it, mostly a command to run.
+A class carries its HTTP status, the command line's exit code, and whether the same call may succeed
+when repeated. Messages put the thing in backticks; `hint` is one thing to do about it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,8 +68,7 @@ class AgentLabError(Exception):
         self, message: str, *, hint: str = "", details: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = message, hint
         self.details = dict(details or {})
 
 
@@ -84,14 +95,11 @@ class UnknownNameError(ConfigurationError):
 
     def __init__(self, name: str, known: Sequence[str], where: str = "") -> None:
         near = get_close_matches(name, known, n=3, cutoff=0.5)
-        shown = near or sorted(known)
         lead = "did you mean" if near else "known are"
-        names = ", ".join(f"`{n}`" for n in shown) or "none"
-        super().__init__(
-            f"Unknown {self.kind} `{name}`; {lead} {names}.",
-            hint=where,
-            details={"name": name, "near": near, "known": sorted(known)},
-        )
+        names = ", ".join(f"`{n}`" for n in near or sorted(known)) or "none"
+        details = {"name": name, "near": near, "known": sorted(known)}
+        said = f"Unknown {self.kind} `{name}`; {lead} {names}."
+        super().__init__(said, hint=where, details=details)
 
 
 class UnknownModelError(UnknownNameError):
@@ -129,6 +137,13 @@ class UnknownCapabilityError(UnknownNameError):
     kind = "capability"
 
 
+class UnknownProviderError(UnknownNameError):
+    """No registry entry has this provider name."""
+
+    code = "unknown_provider"
+    kind = "provider"
+
+
 class UnknownPluginError(UnknownNameError):
     """No provider or node type has this name, here or in an installed package."""
 
@@ -157,6 +172,13 @@ class WeightsCorruptError(ConfigurationError):
     http_status = 503
 
 
+class MissingKeyError(ConfigurationError):
+    """The key of a remote provider is not set; the hint names its variable."""
+
+    code = "missing_key"
+    http_status = 503
+
+
 class ProviderError(AgentLabError):
     """A provider failed.
 
@@ -165,7 +187,8 @@ class ProviderError(AgentLabError):
         provider: Which provider: `local`, `scripted`, a host's name.
         model: The model key that was asked.
         status_code: What the provider answered, if it answered in HTTP.
-        retry_after: The least number of seconds to wait, if the provider named one.
+        retry_after: The least seconds to wait, if it named them.
+        retry_advised: What it says of asking again; None: nothing.
         hint: As in `AgentLabError`.
         details: As in `AgentLabError`.
     """
@@ -182,14 +205,14 @@ class ProviderError(AgentLabError):
         model: str = "",
         status_code: int | None = None,
         retry_after: float | None = None,
+        retry_advised: bool | None = None,
         hint: str = "",
         details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message, hint=hint, details=details)
-        self.provider = provider
-        self.model = model
+        self.provider, self.model = provider, model
         self.status_code = status_code
-        self.retry_after = retry_after
+        self.retry_after, self.retry_advised = retry_after, retry_advised
 
 
 class ProviderRequestError(ProviderError):
@@ -206,14 +229,64 @@ class ContextLengthError(ProviderRequestError):
     code = "context_length"
 
 
+class ModelNotServedError(ProviderRequestError):
+    """The host does not have the model that the registry entry names."""
+
+    code = "model_not_served"
+    http_status = 502
+    exit_code = 5
+
+
+class ProviderAuthError(ProviderError):
+    """The provider refuses our key, or what the key may do does not include this."""
+
+    code = "provider_auth"
+    exit_code = 4
+
+
+class ProviderSpendCapError(ProviderError):
+    """The provider's account has no money left, or has reached its own cap: waiting is no use."""
+
+    code = "provider_spend_cap"
+    exit_code = 4
+
+
+class ContentFilteredError(ProviderError):
+    """The provider withholds the answer, or refuses the prompt, by its content policy."""
+
+    code = "content_filtered"
+
+
 class TruncatedAnswerError(ProviderError):
     """The answer ended without a finish reason, or without any text."""
 
     code = "truncated_answer"
 
 
+class AllProvidersFailedError(ProviderError):
+    """Every model that could answer was tried; `details["attempts"]` has every try."""
+
+    code = "all_providers_failed"
+
+
+class ProviderRateLimitError(ProviderError):
+    """The provider takes no more calls of this key for now."""
+
+    code = "provider_rate_limit"
+    http_status = 429
+    retryable = True
+
+
+class ProviderOverloadedError(ProviderError):
+    """The provider, or this model of it, has too much to do."""
+
+    code = "provider_overloaded"
+    http_status = 503
+    retryable = True
+
+
 class ProviderTimeoutError(ProviderError):
-    """No complete answer came within the strategy's `timeout_s` or the request's deadline."""
+    """Something was too slow: details["phase"], `connect|first_token|between_tokens|total`."""
 
     code = "provider_timeout"
     http_status = 504
@@ -261,9 +334,8 @@ class InvalidFlowError(ValidationError):
     code = "invalid_flow"
 
     def __init__(self, flow: str, faults: Sequence[str]) -> None:
-        super().__init__(
-            f"Flow `{flow}` cannot run: " + " ".join(faults), details={"faults": list(faults)}
-        )
+        said = f"Flow `{flow}` cannot run: " + " ".join(faults)
+        super().__init__(said, details={"faults": list(faults)})
         self.faults = tuple(faults)
 
 
@@ -273,6 +345,36 @@ class CapacityError(AgentLabError):
     code = "no_capacity"
     http_status = 503
     exit_code = 5
+
+
+class CircuitOpenError(CapacityError):
+    """A provider, or a model of it, failed too often; `details["retry_after"]` seconds are left."""
+
+    code = "circuit_open"
+    retryable = True
+
+
+class BudgetExceededError(CapacityError):
+    """The call could cost more than its budget has left, or its price is unknown."""
+
+    code = "budget_exceeded"
+    http_status = 402
+    exit_code = 1
+
+
+class OverloadedError(CapacityError):
+    """The lab's own limit of a provider leaves no room before the request's deadline."""
+
+    code = "overloaded"
+    http_status = 429
+    retryable = True
+
+
+class RequestOverLimitError(CapacityError):
+    """The request is larger than the lab's own limit of a provider ever allows."""
+
+    code = "request_over_limit"
+    http_status = 413
 
 
 class ShuttingDownError(CapacityError):

@@ -174,20 +174,32 @@ async def test_another_request_id_is_replaced(served: Served, given: str):
 
 
 async def test_a_fault_of_ours_says_nothing_of_its_inside(
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def broken(*_: object) -> str:
+        raise ZeroDivisionError("the inside")
+
+    caplog.set_level(logging.ERROR)
+    monkeypatch.setattr(served.lab.gateway, "resolve_model", broken)
+    async with served.http.post("/api/inference", json={"prompt": "x"}) as response:
+        assert response.status == 500
+        answer = await response.json()
+        assert response.headers["x-request-id"] == answer["error"]["request_id"]
+    assert answer["error"]["code"] == "internal_error"
+    assert "the inside" not in json.dumps(answer)
+    assert "the inside" in caplog.text
+
+
+async def test_a_fault_of_a_provider_is_the_providers(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ):
     def broken(call: object) -> str:
         raise ZeroDivisionError("the inside")
 
     caplog.set_level(logging.ERROR)
-    async with (
-        serve(broken) as served,
-        served.http.post("/api/inference", json={"prompt": "x"}) as response,
-    ):
-        assert response.status == 500
-        answer = await response.json()
-        assert response.headers["x-request-id"] == answer["error"]["request_id"]
-    assert answer["error"]["code"] == "internal_error"
+    async with serve(broken) as served:
+        status, answer = await served.post("/api/inference", {"prompt": "x"})
+    assert (status, answer["error"]["code"]) == (502, "provider_error")
     assert "the inside" not in json.dumps(answer)
     assert "the inside" in caplog.text
 

@@ -49,7 +49,10 @@ def test_limits_are_those_of_the_import_contracts(records):
     assert "agent_lab.orchestrator, agent_lab.deliberation, agent_lab.providers (" in layers
     (pure,) = (limit for limit in others if "(Flows and deliberation are pure)" in limit)
     assert {"asyncio", "random", "time", "datetime"} <= set(re.findall(r"\w+", pure))
-    hidden = "May not import agent_lab.providers.local (Only providers knows where a model runs)."
+    hidden = (
+        "May not import agent_lab.providers.local, agent_lab.providers.remote "
+        "(Only providers knows where a model runs)."
+    )
     assert hidden in others
     assert hidden not in records["src/agent_lab/providers/provider_gateway.py"]["does_not"]
 

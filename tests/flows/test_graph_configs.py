@@ -50,6 +50,7 @@ BASE: dict[str, Any] = {
             "condition": {"op": "gte", "left": {"var": "round"}, "right": 2},
         }
     ],
+    "data_policy": "local",
     "output": ["final"],
 }
 CHANGES: dict[str, Change] = {
@@ -57,6 +58,7 @@ CHANGES: dict[str, Change] = {
     "description": lambda f: f.update(description="A line of 2."),
     "system_prompt": lambda f: f["system_prompt"].update(es="Sé preciso."),
     "entry_point": lambda f: f.update(entry_point="final"),
+    "data_policy": lambda f: f.update(data_policy="any"),
     "output": lambda f: f.update(output=["final", "draft"]),
     "order of nodes": lambda f: f["nodes"].reverse(),
     "one node more": lambda f: f["nodes"].append({"id": "third"}),

@@ -126,6 +126,8 @@ async def test_every_key_that_a_node_may_return_reaches_the_final_state():
         "outputs": {"a": "text"},
         "failures": {"b": ErrorInfo(code="x", message="y")},
         "visits": {"a": 1},
+        "models": {"a": "m"},
+        "degraded": {"a": "why"},
     }
 
     def everything(config: NodeConfig, _: FlowConfig):

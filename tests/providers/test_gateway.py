@@ -5,14 +5,16 @@ import asyncio
 import pytest
 
 from agent_lab.config import Settings
-from agent_lab.contracts import Constraints, GenerationRequest, GenerationResult, Usage
+from agent_lab.contracts import Constraints, GenerationRequest, GenerationResult
 from agent_lab.errors import (
+    BudgetExceededError,
     InvalidRequestError,
     ProviderTimeoutError,
     ProviderUnavailableError,
     UnknownModelError,
     WeightsMissingError,
 )
+from agent_lab.providers.base import TokenCounts
 from agent_lab.providers.default_model import choose_default
 from agent_lab.providers.local.scripted_provider import ScriptedProvider, ScriptedReply
 from agent_lab.providers.local.weights.store import WeightsStore
@@ -27,7 +29,7 @@ def gateway_of(settings: Settings, provider: ScriptedProvider, **entry: object) 
         ModelRegistry([ModelEntry.model_validate(fields)]),
         StrategyRegistry.load(),
         provider=lambda _: provider,
-        settings=settings.model_copy(update={"default_model": "model"}),
+        settings=settings.model_copy(update={"default_model": "model", "max_attempts": 1}),
         weights=WeightsStore.from_settings(settings),
     )
 
@@ -102,7 +104,7 @@ async def test_the_strategy_is_the_requests_else_the_configured_else_the_models(
 
 
 async def test_usage_is_priced_by_the_registry(settings: Settings):
-    reply = ScriptedReply("ok", usage=Usage(prompt_tokens=1000, completion_tokens=500))
+    reply = ScriptedReply("ok", tokens=TokenCounts(prompt=1000, completion=500))
     priced = gateway_of(
         settings, ScriptedProvider([reply]), cost_profile=CostProfile(input=2, output=10)
     )
@@ -119,9 +121,9 @@ async def test_a_call_that_could_cost_more_than_its_budget_is_refused_before_it_
     gateway = gateway_of(settings, provider, cost_profile=price)
     within = {"prompt": "hi", "max_tokens": 100, "constraints": {"cost_budget_usd": 0.001}}
     await gateway.generate(within)
-    with pytest.raises(InvalidRequestError, match="cost"):
+    with pytest.raises(BudgetExceededError, match="could cost"):
         await gateway.generate({**within, "max_tokens": 101})
-    with pytest.raises(InvalidRequestError, match="price"):
+    with pytest.raises(BudgetExceededError, match="no known price"):
         await gateway_of(settings, provider).generate(within)
     assert len(provider.calls) == 1
 

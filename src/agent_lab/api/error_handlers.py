@@ -20,6 +20,7 @@ from agent_lab.errors import (
     ProviderError,
     ShuttingDownError,
     UnknownNameError,
+    UnknownProviderError,
 )
 from agent_lab.orchestrator.flow_metrics import build_error_response
 
@@ -55,7 +56,8 @@ def install(app: FastAPI) -> None:
 
 async def _expected(request: Request, error: AgentLabError) -> JSONResponse:
     # A name in the path is a thing that was not found; in a body it is a wrong value.
-    missing = isinstance(error, UnknownNameError) and request.method == "GET"
+    named_in_path = request.method == "GET" or isinstance(error, UnknownProviderError)
+    missing = isinstance(error, UnknownNameError) and named_in_path
     status = 404 if missing else error.http_status
     return render(request, ErrorInfo.of(error), status, _headers(error))
 
@@ -114,6 +116,6 @@ def render(request: Request, error: ErrorInfo, status: int, headers: Any = None)
 def _headers(error: AgentLabError) -> dict[str, str]:
     if isinstance(error, ShuttingDownError):
         return {"retry-after": str(FEW_SECONDS)}
-    if isinstance(error, ProviderError) and error.retry_after is not None:
-        return {"retry-after": str(math.ceil(error.retry_after))}
-    return {}
+    seconds = error.retry_after if isinstance(error, ProviderError) else None
+    seconds = error.details.get("retry_after") if seconds is None else seconds
+    return {} if seconds is None else {"retry-after": str(math.ceil(seconds))}

@@ -9,14 +9,14 @@ from fastapi_offline import FastAPIOffline
 from agent_lab import __version__
 from agent_lab.api import error_handlers
 from agent_lab.api.body_limit import BodyLimit
-from agent_lab.api.endpoints import catalogue, inference, orchestrate, system
+from agent_lab.api.endpoints import catalogue, inference, orchestrate, providers, system
 from agent_lab.api.openapi import describe
 from agent_lab.api.request_frame import RequestFrame
 from agent_lab.api.request_work import RequestWork
 from agent_lab.config import Settings, load_settings
 from agent_lab.lab import Lab, build
 
-ROUTERS = (orchestrate.router, inference.router, catalogue.router, system.router)
+ROUTERS = (orchestrate.router, inference.router, catalogue.router, providers.router, system.router)
 DESCRIPTION = """Language models, local and remote, deliberate on a question.
 
 `POST /api/orchestrate` runs a flow of several roles, `POST /api/inference` asks one model. Every

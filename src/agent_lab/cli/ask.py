@@ -8,7 +8,7 @@ import typer
 from agent_lab.cli import options
 from agent_lab.cli.inputs import read_prompt
 from agent_lab.cli.live_view import plain_console
-from agent_lab.cli.outputs import Output, safe
+from agent_lab.cli.outputs import Output, safe, say
 from agent_lab.cli.session import open_settings, say_fallback, with_lab
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ def ask(
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
     seed: options.Seed = None,
+    budget: options.Budget = None,
+    allow_unpriced: options.AllowUnpriced = False,
+    data_policy: options.DataPolicy = None,
     system: Annotated[str | None, typer.Option(help="The system prompt.")] = None,
     as_json: options.AsJson = False,
     output: options.OutputFile = None,
@@ -40,6 +43,8 @@ def ask(
             "temperature": temperature,
             "seed": seed,
             "context": {"system": system},
+            "constraints": {"cost_budget_usd": budget, "allow_unpriced": allow_unpriced},
+            "data_policy": data_policy,
         }
     )
     result = Output(output, as_json=as_json)
@@ -50,6 +55,9 @@ def ask(
     finally:
         if stream:
             typer.echo()  # what is said next stands on a line of its own, after Ctrl-C, too
+    if len({attempt.model_key for attempt in answer.attempts}) > 1:
+        reason = answer.attempts[0].error
+        say(f"`{answer.model_resolved}` answered for `{answer.fallback_from}`: {reason}")
     if sys.stderr.isatty():
         plain_console().print(_took(answer), style="dim")
     result.write(answer.text, answer, already_seen=stream)

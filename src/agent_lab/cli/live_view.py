@@ -41,6 +41,7 @@ class LiveView:
         self._verbose = verbose
         self._waiting = self._console.status("")
         self._models: dict[str, str] = {}
+        self._turn = ""
         self._turns = 0
         self._streamed = ""
         self._writing = False  # the cursor stands behind a piece of a turn
@@ -74,8 +75,12 @@ class LiveView:
 
     def _turn_started(self, event: "RunEvent") -> None:
         role, messages = event.payload["name"], event.payload["metadata"]["messages"]
-        self._turns += 1
         self._streamed = ""
+        if event.payload["messageId"] == self._turn:
+            self._console.print("\n↻ broke off; it begins anew", style="yellow")
+            return
+        self._turn = event.payload["messageId"]
+        self._turns += 1
         self._console.print(
             f"\n━━ {self._turns} · {role}", style=f"bold {self._colour(role)}", end=""
         )
@@ -109,6 +114,9 @@ class LiveView:
             self._console.print(f"\n✗ {safe(turn.error.message)}", style="red")
             return
         self._console.print("\n" + took(turn), style="dim")
+        if turn.fallback_from and len(turn.attempts) > 1:
+            said = f"{turn.model_resolved} answered for {turn.fallback_from}"
+            self._console.print(said, style="yellow")
         if turn.finish_reason == "length":
             self._console.print("Cut at its token limit; --max-tokens raises it.", style="yellow")
 

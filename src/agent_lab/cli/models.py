@@ -1,40 +1,43 @@
 """`agent-lab models`: the models that there are, and their weights."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar
 
 import typer
 
 from agent_lab.cli.options import AsJson
+from agent_lab.cli.outputs import say
 from agent_lab.cli.pulling import pull_models
 from agent_lab.cli.session import open_settings
 
 if TYPE_CHECKING:
-    from agent_lab.config import Settings
     from agent_lab.contracts import JsonObject
     from agent_lab.providers.provider_gateway import ProviderGateway
     from agent_lab.providers.registries.model_registry import ModelEntry
+
+Result = TypeVar("Result")
 
 app = typer.Typer(help="The models that there are, and their weights.")
 
 
 @app.command("list")
 def list_models(*, as_json: AsJson = False) -> None:
-    """List the models, and which of them are on this machine."""
+    """List the models, which of them can be asked, and what servers on this machine serve."""
     import json
 
-    gateway = _gateway(open_settings())
-    rows = [_described(gateway, entry) for entry in gateway.models.all()]
+    found = _with_gateway(_survey)
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        typer.echo(json.dumps(found.rows, indent=2))
         return
-    typer.echo(f"{'MODEL':24} {'PROVIDER':10} {'SIZE':>8} {'WINDOW':>8}  {'HERE':5} LICENCE")
-    for row in rows:
+    typer.echo(f"{'MODEL':20} {'PROVIDER':12} {'SIZE':>8} {'WINDOW':>8}  {'READY':8} LICENCE")
+    for row in found.rows:
         size = f"{row['bytes'] / 1e9:.2f} GB" if row["bytes"] else ""
-        here = "yes" if row["present"] else "no"
         typer.echo(
-            f"{row['key']:24} {row['provider']:10} {size:>8} {row['context_window']:>8}  "
-            f"{here:5} {row['licence']}"
+            f"{row['key']:20} {row['provider']:12} {size:>8} {row['context_window']:>8}  "
+            f"{_readiness(row):8} {row['licence']}".rstrip()
         )
+    for provider, names in found.served.items():
+        say(f"`{provider}` runs on this machine and serves: {', '.join(names) or 'no model'}")
 
 
 @app.command("show")
@@ -44,8 +47,12 @@ def show_model(
     """Show what is known of a model."""
     import json
 
-    gateway = _gateway(open_settings())
-    row = _described(gateway, gateway.models.get(key))
+    async def look(gateway: "ProviderGateway") -> "JsonObject":
+        entry = gateway.models.get(key)
+        await gateway.find_local_hosts()
+        return {**_described(gateway, entry), "prices": await _prices(gateway, entry)}
+
+    row = _with_gateway(look)
     if as_json:
         typer.echo(json.dumps(row, indent=2))
         return
@@ -65,16 +72,55 @@ def pull(
     pull_models(open_settings(), keys, force=force)
 
 
-def _gateway(settings: "Settings") -> "ProviderGateway":
+class _Survey(NamedTuple):
+    rows: "list[JsonObject]"
+    served: dict[str, tuple[str, ...]]
+
+
+async def _survey(gateway: "ProviderGateway") -> _Survey:
+    served = await gateway.find_local_hosts()
+    return _Survey([_described(gateway, entry) for entry in gateway.models.all()], served)
+
+
+def _with_gateway(look: "Callable[[ProviderGateway], Awaitable[Result]]") -> Result:
+    import asyncio
+
     from agent_lab.providers.provider_gateway import ProviderGateway
 
-    return ProviderGateway.from_settings(settings)
+    settings = open_settings()
+
+    async def session() -> Result:
+        gateway = ProviderGateway.from_settings(settings)
+        try:
+            return await look(gateway)
+        finally:
+            await gateway.aclose()
+
+    return asyncio.run(session())
 
 
 def _described(gateway: "ProviderGateway", entry: "ModelEntry") -> "JsonObject":
     local = entry.provider == "local"
     return {
         **entry.model_dump(mode="json"),
-        "present": gateway.weights.present(entry) if local else True,
+        "present": gateway.ready(entry),
         "path": str(gateway.weights.path(entry)) if local else None,
+        "key_variable": gateway.targets.hosts.get(entry.provider).api_key_env,
     }
+
+
+def _readiness(row: "JsonObject") -> str:
+    """Whether a model can be asked, else what is missing."""
+    if row["present"]:
+        return "yes"
+    if row["provider"] == "local":
+        return "no"
+    return "no host" if row["cost_profile"] else "no key"
+
+
+async def _prices(gateway: "ProviderGateway", entry: "ModelEntry") -> str:
+    """What a model costs, for people."""
+    prices = (await gateway.targets.get(entry)).prices
+    if prices is None:
+        return "unknown"
+    return "; ".join(str(step) for step in prices.steps)

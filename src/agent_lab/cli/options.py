@@ -1,7 +1,7 @@
 """Options that several commands take, in the same words."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,6 +20,19 @@ Temperature = Annotated[
     typer.Option(metavar="T", min=0, max=2, help="0 (the likeliest words) to 2, for every turn."),
 ]
 Seed = Annotated[int | None, typer.Option(metavar="N", min=0, help="Of the sampling.")]
+Budget = Annotated[
+    float | None,
+    typer.Option(metavar="USD", min=0, help="Most that it may cost; checked before each call."),
+]
+AllowUnpriced = Annotated[
+    bool, typer.Option(help="With --budget: models of unknown price may answer, too.")
+]
+DataPolicy = Annotated[
+    Literal["local", "any"] | None,
+    typer.Option(
+        help="local: no text leaves this machine. Else it may, if a remote model is named."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Write the whole record as JSON.")]
 OutputFile = Annotated[
     Path | None,

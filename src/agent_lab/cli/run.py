@@ -35,6 +35,9 @@ def run(
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
     seed: options.Seed = None,
+    budget: options.Budget = None,
+    allow_unpriced: options.AllowUnpriced = False,
+    data_policy: options.DataPolicy = None,
     lang: Annotated[
         Literal["en", "es"] | None,
         typer.Option(help="Language of the prompts; else that of the question."),
@@ -62,6 +65,10 @@ def run(
             "temperature": temperature,
             "seed": seed,
             "lang": lang,
+            "data_policy": data_policy,
+            "budget": None
+            if budget is None
+            else {"cost_usd": budget, "allow_unpriced": allow_unpriced},
         }
     )
     result = Output(output, as_json=as_json)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import AliasChoices, Field
 from typing_extensions import override
 
-from agent_lab.contracts import Contract
+from agent_lab.contracts import Contract, DataPolicy
 from agent_lab.errors import UnknownFlowError
 from agent_lab.flows.conditions import Condition
 from agent_lab.flows.prompt_templates import LocalizedText
@@ -67,6 +67,8 @@ class FlowConfig(Contract):
     entry_point: str
     system_prompt: LocalizedText = ""
     """One for all roles: what every prompt shares is computed once."""
+    data_policy: DataPolicy | None = None
+    """`local`: no text of this flow leaves the machine, whatever the caller wishes."""
     output: tuple[str, ...] = ()
     """Nodes whose text is the answer, best first; empty: the terminal nodes."""
 

@@ -36,6 +36,10 @@ class AgentState(TypedDict):
     """Why a node's last turn gave no text; None after one that did."""
     visits: Annotated[dict[str, int], merged]
     """How often each node has run."""
+    models: Annotated[dict[str, str], merged]
+    """The model that gave each node's last text."""
+    degraded: Annotated[dict[str, str], merged]
+    """What went wrong on the way to a node's last text all the same; empty: nothing."""
 
 
 class StateUpdate(TypedDict, total=False):
@@ -44,6 +48,8 @@ class StateUpdate(TypedDict, total=False):
     outputs: dict[str, str]
     failures: dict[str, ErrorInfo | None]
     visits: dict[str, int]
+    models: dict[str, str]
+    degraded: dict[str, str]
 
 
 def failures_of(state: AgentState) -> dict[str, ErrorInfo]:
@@ -65,4 +71,6 @@ def new_state(
         outputs={},
         failures={},
         visits={},
+        models={},
+        degraded={},
     )

@@ -15,6 +15,7 @@ from agent_lab.errors import (
 )
 from agent_lab.orchestrator.run_context import Gateway
 from agent_lab.providers.provider_gateway import GenerationChunk
+from agent_lab.providers.resilience.budget import BudgetKeeper
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +49,12 @@ class _WholeAnswers:
     def __init__(self, gateway: Any) -> None:
         self._generate = gateway.generate
 
-    async def stream(self, request: GenerationRequest) -> AsyncGenerator[GenerationChunk, None]:
+    async def stream(
+        self, request: GenerationRequest, *, budget: BudgetKeeper | None = None
+    ) -> AsyncGenerator[GenerationChunk, None]:
         """Ask; what the object raises becomes a failed turn, not the end of the run."""
+        if budget is not None:
+            budget.hold(request.model_key or "the gateway's model", None)  # nobody knows its price
         try:
             result = _as_result(await self._ask(request), request)
         except AgentLabError:

@@ -128,6 +128,7 @@ def total_usage(turns: Sequence[Turn]) -> Usage:
         prompt_tokens=sum(turn.prompt_tokens for turn in turns),
         cached_tokens=sum(turn.cached_tokens for turn in turns),
         completion_tokens=sum(turn.completion_tokens for turn in turns),
+        reasoning_tokens=sum(turn.reasoning_tokens for turn in turns),
         cost_usd=sum(cost for cost in costs if cost is not None) if None not in costs else None,
     )
 

@@ -90,6 +90,7 @@ def _outcome(flow: FlowConfig, state: AgentState) -> FlowOutcome:
         nothing = ErrorInfo(code="no_answer", message=f"Flow `{flow.name}` gave no answer.")
         return FlowOutcome("", state, error=[nothing, *asked.values()][-1])
     degraded = [f"`{i}` failed: {error.message}" for i, error in asked.items()]
+    degraded += [reason for reason in state["degraded"].values() if reason]
     better = flow.answer_nodes()[: flow.answer_nodes().index(answers[0])]
     if any(node_id in failures for node_id in better):
         degraded.append(f"The answer is the text of `{answers[0]}`.")

@@ -1,6 +1,6 @@
 """What one run hands to every node beside the state: with whom it talks, and on which terms."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -11,12 +11,15 @@ from agent_lab.orchestrator.agent_state import AgentState, StateUpdate
 from agent_lab.orchestrator.run_recorder import NoRecorder, RunRecorder
 from agent_lab.plugins import Registry
 from agent_lab.providers.provider_gateway import GenerationChunk
+from agent_lab.providers.resilience.budget import BudgetKeeper
 
 
 class Gateway(Protocol):
     """What nodes see of the providers."""
 
-    def stream(self, request: GenerationRequest) -> AsyncGenerator[GenerationChunk, None]:
+    def stream(
+        self, request: GenerationRequest, *, budget: BudgetKeeper | None = None
+    ) -> AsyncGenerator[GenerationChunk, None]:
         """Answer a request piece by piece; the last chunk carries the result."""
 
 
@@ -40,6 +43,10 @@ class RunContext:
     secret: bytes
     """The installation's secret, for the tags of fences."""
     recorder: RunRecorder = field(default_factory=NoRecorder)
+    models: Mapping[str | None, str] = field(default_factory=dict)
+    """The model that is going to answer for each wish, as far as it is known; None: no wish."""
+    budget: BudgetKeeper | None = None
+    """What the run may still spend; the same object for all its turns."""
     now: Callable[[], datetime] = utc_now
 
 

@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from agent_lab.config import Settings
-from agent_lab.contracts import Message, Timings, Usage
+from agent_lab.contracts import Message, Timings
 from agent_lab.plugins import Registry
 from agent_lab.providers.registries.model_registry import ModelEntry
+from agent_lab.providers.registries.provider_registry import ProviderEntry
 
 
 class ProviderCall(NamedTuple):
@@ -18,6 +19,8 @@ class ProviderCall(NamedTuple):
     params: Mapping[str, Any]
     """What is to be sent, of max_tokens, temperature, top_p, top_k, seed, stop, response_schema."""
     role: str = ""
+    streamed: bool = True
+    """Whether somebody reads along; if not, a host may be asked for the whole answer at once."""
 
 
 class Delta(NamedTuple):
@@ -25,9 +28,38 @@ class Delta(NamedTuple):
 
     text: str
     reasoning: bool = False
+    restarted: bool = False
+    """What came before this is void: the answer begins anew. The gateway's word, no provider's."""
 
 
 Emit = Callable[[Delta], None]
+
+
+class TokenCounts(NamedTuple):
+    """The tokens of one call, as the provider counted them."""
+
+    prompt: int = 0
+    """All tokens of the prompt."""
+    cached: int = 0
+    """Those of the prompt that it found computed."""
+    cache_write: int = 0
+    """Those of the prompt that it stored for later ones."""
+    completion: int = 0
+    """All generated tokens."""
+    reasoning: int = 0
+    """Those of them that were thought, not said."""
+
+
+class RateReport(NamedTuple):
+    """What a host says of its own limits, at one moment."""
+
+    at: float
+    """When it said so: seconds on the event loop's clock."""
+    requests_remaining: int | None = None
+    requests_reset_s: float | None = None
+    """Seconds until all requests are there again."""
+    tokens_remaining: int | None = None
+    tokens_reset_s: float | None = None
 
 
 class ProviderAnswer(NamedTuple):
@@ -35,13 +67,15 @@ class ProviderAnswer(NamedTuple):
 
     text: str
     finish_reason: str
-    usage: Usage
+    tokens: TokenCounts | None
+    """None: the provider did not count."""
     timings: Timings = Timings()
     reasoning: str = ""
     model_warm: bool | None = None
     source: str = ""
     """None given: the provider's name."""
     dropped_params: tuple[str, ...] = ()
+    rate: RateReport | None = None
 
 
 class Provider(ABC):
@@ -51,13 +85,13 @@ class Provider(ABC):
     moved to another model or given up is the gateway's decision alone.
     """
 
-    is_local: ClassVar[bool] = False
+    is_local: bool = False
     """Whether the text of a call stays on this machine."""
 
     @classmethod
     @abstractmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """Build the provider; nothing is loaded or connected yet."""
+    def from_settings(cls, settings: Settings, entry: ProviderEntry) -> Self:
+        """Build the provider of one registry entry; nothing is loaded or connected yet."""
 
     @abstractmethod
     async def generate(self, call: ProviderCall, emit: Emit) -> ProviderAnswer:
@@ -76,6 +110,17 @@ class Provider(ABC):
             ConfigurationError: It cannot; the hint is the way out.
         """
 
+    def ready(self, model: ModelEntry) -> bool:
+        """Whether a model can be asked now, as far as is known without asking anybody."""
+        return True
+
+    async def served_models(self) -> tuple[str, ...] | None:
+        """Ask the host which models it serves, under their names there.
+
+        None: it did not answer, or is nobody who can be asked.
+        """
+        return None
+
     async def warm(self, model: ModelEntry) -> None:  # noqa: B027 - most have nothing to load
         """Load a model, so that its first call need not.
 
@@ -93,7 +138,10 @@ class Provider(ABC):
 
 
 PROVIDERS: Registry[type[Provider]] = Registry(
-    "provider", ("agent_lab.providers.local",), "_provider", "agent_lab.providers"
+    "provider",
+    ("agent_lab.providers.local", "agent_lab.providers.remote"),
+    "_provider",
+    "agent_lab.providers",
 )
 
 

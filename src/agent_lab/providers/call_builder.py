@@ -1,50 +1,78 @@
 """Makes a provider's call out of a request: messages, parameters, limits. Pure."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent_lab.contracts import GenerationRequest, Message
 from agent_lab.errors import InvalidRequestError
 from agent_lab.providers.base import ProviderCall
 from agent_lab.providers.registries.model_registry import ModelEntry
+from agent_lab.providers.registries.provider_registry import ProviderEntry
 from agent_lab.providers.registries.strategy_registry import Strategy
 
-CHARACTERS_PER_TOKEN = 3.5
+BYTES_PER_TOKEN = 3.5
 """For estimates before a call; what it really took is the provider's to say."""
 
 
+class BuiltCall(NamedTuple):
+    """A call, and what is known of it before it is made."""
+
+    call: ProviderCall
+    dropped: tuple[str, ...]
+    """Parameters that the model does not take."""
+    prompt_tokens: int
+    """Estimated."""
+    max_tokens: int
+    """That the answer can have, thinking included."""
+
+
 def build_call(
-    request: GenerationRequest, entry: ModelEntry, strategy: Strategy, max_tokens: int | None
-) -> tuple[ProviderCall, tuple[str, ...]]:
+    request: GenerationRequest,
+    entry: ModelEntry,
+    host: ProviderEntry,
+    strategy: Strategy,
+    max_tokens: int | None,
+    *,
+    streamed: bool = True,
+) -> BuiltCall:
     """Decide everything about a call: the request's wish, else the default, else the strategy's.
 
     Args:
         request: What is asked.
         entry: The model that answers.
+        host: Where it lives.
         strategy: How it is asked.
         max_tokens: The configured longest answer, in tokens; None: the strategy's.
-
-    Returns:
-        The call, and the parameters that were dropped since the model does not take them.
+        streamed: Whether somebody reads along.
 
     Raises:
-        InvalidRequestError: The prompt is empty, or the call could cost more than its budget.
+        InvalidRequestError: The prompt is empty.
     """
-    longest = request.max_tokens or max_tokens or strategy.limits.max_tokens
+    longest = _longest(
+        request, entry, request.max_tokens or max_tokens or strategy.limits.max_tokens
+    )
     wanted = {
-        **strategy.sampling.model_dump(),
-        "max_tokens": min(longest, request.constraints.max_tokens or longest),
+        **strategy.sampling.as_params,
+        "max_tokens": longest,
         **_given(request, ("temperature", "top_p", "top_k", "seed", "response_schema")),
     }
     if request.stop:
         wanted["stop"] = list(request.stop)
-    params = {name: v for name, v in wanted.items() if name not in entry.unsupported_params}
+    refused = {*entry.unsupported_params, *host.unsupported_params}
+    if "json_schema" not in entry.capabilities:
+        refused.add("response_schema")
+    params = {name: value for name, value in wanted.items() if name not in refused}
     dropped = tuple(sorted(set(wanted) - set(params)))
     if request.context.tools:
         dropped += ("tools",)
-    call = ProviderCall(entry, _messages(request), params, request.role)
-    _check_budget(call, wanted["max_tokens"], request.constraints.cost_budget_usd)
-    return call, dropped
+    messages = _messages(request)
+    call = ProviderCall(entry, messages, params, request.role, streamed)
+    return BuiltCall(call, dropped, estimated_tokens(messages), longest)
+
+
+def estimated_tokens(messages: Iterable[Message]) -> int:
+    """About how many tokens some messages have; by bytes: other scripts take more a letter."""
+    return round(sum(len(m.content.encode()) for m in messages) / BYTES_PER_TOKEN)
 
 
 def seconds_left(request: GenerationRequest, strategy: Strategy, now: float) -> float:
@@ -61,6 +89,12 @@ def seconds_left(request: GenerationRequest, strategy: Strategy, now: float) -> 
     return max(0.0, min(limit for limit in limits if limit is not None))
 
 
+def _longest(request: GenerationRequest, entry: ModelEntry, wished: int) -> int:
+    """The answer's limit as the host counts: what is thought counts there, too."""
+    bounds = (request.constraints.max_tokens, entry.max_output_tokens)
+    return min((wished + entry.reasoning_allowance, *(b for b in bounds if b is not None)))
+
+
 def _messages(request: GenerationRequest) -> tuple[Message, ...]:
     if request.messages:
         return request.messages
@@ -69,24 +103,6 @@ def _messages(request: GenerationRequest) -> tuple[Message, ...]:
     system = request.context.system
     head = (Message(role="system", content=system),) if system else ()
     return (*head, *request.context.history, Message(role="user", content=request.prompt))
-
-
-def _check_budget(call: ProviderCall, max_tokens: int, budget_usd: float | None) -> None:
-    if budget_usd is None:
-        return
-    characters = sum(len(message.content) for message in call.messages)
-    worst = call.model.cost_usd(round(characters / CHARACTERS_PER_TOKEN), max_tokens)
-    if worst is None:
-        raise InvalidRequestError(
-            f"`{call.model.key}` has no price, so a budget of {budget_usd} USD cannot be kept.",
-            hint=f'cost_profile = {{ input = …, output = … }} for [models."{call.model.key}"]',
-        )
-    if worst > budget_usd:
-        raise InvalidRequestError(
-            f"The call to `{call.model.key}` could cost {worst:.6f} USD; its budget is "
-            f"{budget_usd} USD.",
-            hint="ask for fewer tokens (max_tokens), or raise cost_budget_usd",
-        )
 
 
 def _given(request: GenerationRequest, names: Iterable[str]) -> dict[str, Any]:

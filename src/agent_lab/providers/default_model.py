@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import psutil
 
-from agent_lab.errors import WeightsMissingError
+from agent_lab.errors import ConfigurationError, WeightsMissingError
 from agent_lab.providers.registries.model_registry import ModelEntry
 
 DEMO_MODEL = "qwen2.5-coder-1.5b"
@@ -37,6 +37,21 @@ def choose_default(
             details={"model": DEMO_MODEL},
         )
     return max(fitting, key=lambda entry: entry.bytes)
+
+
+def first_of(provider: str, entries: Iterable[ModelEntry]) -> ModelEntry:
+    """Choose the first model of a provider.
+
+    Raises:
+        ConfigurationError: It has none.
+    """
+    for entry in entries:
+        if entry.provider == provider:
+            return entry
+    raise ConfigurationError(
+        f"DEFAULT_PROVIDER is `{provider}`, which has no model in models.toml.",
+        hint="agent-lab models list shows providers and models",
+    )
 
 
 def physical_memory_gb() -> float:

@@ -1,10 +1,11 @@
 """Gives every provider's answer one form."""
 
-import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from agent_lab.contracts import Attempt, GenerationResult, Timings
-from agent_lab.providers.base import ProviderAnswer
+from agent_lab.contracts import Attempt, GenerationResult, Timings, Usage
+from agent_lab.providers.base import TokenCounts
+from agent_lab.providers.one_attempt import Found
 from agent_lab.providers.registries.model_registry import ModelEntry
 from agent_lab.providers.registries.strategy_registry import Strategy
 
@@ -17,55 +18,54 @@ class ResolvedModel(NamedTuple):
     """The model key that was meant to answer, when another one will."""
 
 
-def attempt_since(entry: ModelEntry, outcome: str, started: float, error: str = "") -> Attempt:
-    """Describe one try that began at `started` (`time.perf_counter()`) and ends now."""
-    return Attempt(
-        model_key=entry.key,
-        provider=entry.provider,
-        outcome=outcome,
-        seconds=time.perf_counter() - started,
-        error=error,
-    )
-
-
 def normalised(
     resolved: ResolvedModel,
     strategy: Strategy,
-    answer: ProviderAnswer,
-    attempt: Attempt,
-    dropped: tuple[str, ...],
+    found: Found,
+    attempts: Sequence[Attempt],
+    seconds: float,
 ) -> GenerationResult:
     """Give an answer the form that every provider's answers have.
 
     Args:
-        resolved: Which model answered, and for which.
+        resolved: Which model was asked, and for which.
         strategy: How it was asked.
-        answer: What it answered.
-        attempt: The try that gave the answer.
-        dropped: Parameters that were not sent.
+        found: What was answered, and by whom.
+        attempts: Every try; the last one gave the answer.
+        seconds: From the request to the answer, pauses and failed tries included.
     """
-    entry, usage, timings = resolved.entry, answer.usage, answer.timings
-    cost = entry.cost_usd(usage.prompt_tokens, usage.completion_tokens)
-    working = attempt.seconds - timings.queue - timings.load_time
+    entry, answer = found.target.entry, found.answer
+    tokens = answer.tokens or TokenCounts()
+    timings = answer.timings
+    queue = timings.queue + found.queue
+    working = attempts[-1].seconds - queue - timings.load_time
+    meant = resolved.fallback_from if entry.key == resolved.entry.key else resolved.entry.key
     return GenerationResult(
         text=answer.text,
         reasoning=answer.reasoning,
-        tokens_generated=usage.completion_tokens,
+        tokens_generated=tokens.completion,
         timings=Timings(
-            queue=timings.queue,
+            queue=queue,
             load_time=timings.load_time,
             prefill=timings.prefill,
             decode=timings.decode,
             inference_time=max(0.0, working),
-            total=attempt.seconds,
+            total=seconds,
         ),
-        usage=usage if usage.cost_usd is not None else usage.model_copy(update={"cost_usd": cost}),
+        usage=Usage(
+            prompt_tokens=tokens.prompt,
+            cached_tokens=tokens.cached,
+            cache_write_tokens=tokens.cache_write,
+            completion_tokens=tokens.completion,
+            reasoning_tokens=tokens.reasoning,
+            cost_usd=found.cost_usd,
+        ),
         source=answer.source or entry.provider,
         model_warm=answer.model_warm,
         model_resolved=entry.key,
         strategy=strategy.name,
         finish_reason=answer.finish_reason,
-        attempts=(attempt,),
-        fallback_from=resolved.fallback_from,
-        dropped_params=(*dropped, *answer.dropped_params),
+        attempts=tuple(attempts),
+        fallback_from=meant,
+        dropped_params=(*found.built.dropped, *answer.dropped_params),
     )

@@ -1,35 +1,47 @@
-"""The one way to every model: resolves model and strategy, calls the provider, normalises."""
+"""The one way to every model: resolves model and strategy, gets an answer, normalises it."""
 
 import asyncio
 import logging
+import math
+import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from typing import Any, NamedTuple, Self
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, NamedTuple, Self, get_args
 
 from agent_lab.config import Settings, load_settings
-from agent_lab.contracts import (
-    Constraints,
-    GenerationRequest,
-    GenerationResult,
-)
-from agent_lab.errors import (
-    InvalidRequestError,
-    ProviderError,
-    ProviderTimeoutError,
-    TruncatedAnswerError,
-)
+from agent_lab.contracts import Budget, Constraints, GenerationRequest, GenerationResult
 from agent_lab.observability.logger import log_context
-from agent_lab.providers.base import PROVIDERS, Delta, Emit, Provider, ProviderAnswer, ProviderCall
+from agent_lab.observability.metrics import STATES, GatewayMetrics
+from agent_lab.providers.answer_search import AnswerSearch, Resilience, Terms, out_of_time
+from agent_lab.providers.base import PROVIDERS, Delta, Emit, Provider
 from agent_lab.providers.call_builder import build_call, seconds_left
-from agent_lab.providers.default_model import DEMO_MODEL, choose_default, physical_memory_gb
+from agent_lab.providers.default_model import (
+    DEMO_MODEL,
+    choose_default,
+    first_of,
+    physical_memory_gb,
+)
 from agent_lab.providers.local.scripted_provider import Script, ScriptedProvider
 from agent_lab.providers.local.weights.store import WeightsStore
-from agent_lab.providers.normalisation import ResolvedModel, attempt_since, normalised
-from agent_lab.providers.registries.model_registry import ModelEntry, ModelRegistry
+from agent_lab.providers.normalisation import ResolvedModel, normalised
+from agent_lab.providers.pricing import price_table
+from agent_lab.providers.registries.model_registry import Capability, ModelEntry, ModelRegistry
+from agent_lab.providers.registries.provider_registry import (
+    ProviderEntry,
+    ProviderRegistry,
+    is_loopback,
+)
 from agent_lab.providers.registries.strategy_registry import Strategy, StrategyRegistry
+from agent_lab.providers.resilience.budget import BudgetKeeper
+from agent_lab.providers.resilience.circuit_breaker import BreakerPolicy, Breakers, Transition
 from agent_lab.providers.resources import Resources, read_resources
+from agent_lab.providers.selection import excluded_by, refuse, stays_here, unfit_instead
+from agent_lab.providers.targets import Target, Targets
 
 logger = logging.getLogger(__name__)
+
+REMEMBERED_TRANSITIONS = 100
 
 
 class GenerationChunk(NamedTuple):
@@ -38,6 +50,8 @@ class GenerationChunk(NamedTuple):
     text: str = ""
     reasoning: bool = False
     result: GenerationResult | None = None
+    restarted: bool = False
+    """What came before is void: the answer begins anew. Only where `midstream` is `restart`."""
 
 
 class ProviderGateway:
@@ -46,9 +60,13 @@ class ProviderGateway:
     Args:
         models: The models that can be asked for.
         strategies: How they can be asked.
-        provider: Gives the provider of a name; called once for each name.
-        settings: Defaults for what a request leaves open.
+        hosts: Where models live; None: only where no entry is needed.
+        provider: Makes the provider of an entry; called once for each.
+        settings: Defaults for what a request leaves open, and how patient the gateway is.
         weights: Which local models are on this machine.
+
+    Raises:
+        UnknownModelError: A strategy names a fallback that there is not.
     """
 
     def __init__(
@@ -56,25 +74,43 @@ class ProviderGateway:
         models: ModelRegistry,
         strategies: StrategyRegistry,
         *,
-        provider: Callable[[str], Provider],
+        hosts: ProviderRegistry | None = None,
+        provider: Callable[[ProviderEntry], Provider],
         settings: Settings,
         weights: WeightsStore,
     ) -> None:
         self.models = models
         self.strategies = strategies
         self.weights = weights
-        self._make_provider = provider
-        self._providers: dict[str, Provider] = {}
+        self.metrics = GatewayMetrics()
+        self.transitions: deque[Transition] = deque(maxlen=REMEMBERED_TRANSITIONS)
+        """The latest changes of the circuit breakers' states, oldest first."""
         self._settings = settings
+        self.targets = Targets(hosts or ProviderRegistry(), provider, self.metrics, _now)
+        policy = BreakerPolicy(
+            max_failures=settings.circuit_breaker_max_failures,
+            timeout_s=settings.circuit_breaker_timeout,
+            error_rate=settings.circuit_breaker_error_rate,
+        )
+        self.breakers = Breakers(policy, _now, self._note_transition)
+        self._shared = Resilience(self.breakers, self.metrics, settings.max_attempts)
+        for strategy in strategies.all():
+            for key in strategy.fallbacks:
+                models.get(key)
 
     @classmethod
     def from_settings(cls, settings: Settings | None = None) -> Self:
-        """Build a gateway from the environment, or from settings; nothing is loaded yet."""
+        """Build a gateway from the environment, or from settings; nothing is loaded yet.
+
+        Raises:
+            ConfigurationError: A registry file is wrong.
+        """
         settings = settings or load_settings()
         return cls(
             ModelRegistry.load(settings.models_file),
             StrategyRegistry.load(settings.strategies_file),
-            provider=lambda name: PROVIDERS.get(name).from_settings(settings),
+            hosts=ProviderRegistry.load(settings.models_file),
+            provider=lambda entry: PROVIDERS.get(entry.api).from_settings(settings, entry),
             settings=settings,
             weights=WeightsStore.from_settings(settings),
         )
@@ -85,73 +121,112 @@ class ProviderGateway:
     ) -> Self:
         """Build a gateway that answers from a script: for tests and examples.
 
+        What the script says fails, fails: nothing is asked twice, and no breaker opens.
+
         Args:
             script: See `ScriptedProvider`; pass one of your own to read its `calls`.
             models: The model keys that exist; the first one is the default.
         """
         provider = script if isinstance(script, ScriptedProvider) else ScriptedProvider(script)
         keys = list(models)
-        settings = load_settings(default_model=keys[0])
+        settings = load_settings(
+            default_model=keys[0],
+            max_attempts=1,
+            circuit_breaker_max_failures=sys.maxsize,
+            circuit_breaker_error_rate=math.inf,
+        )
         entries = [
-            ModelEntry(key=key, family=key, provider="scripted", context_window=32768)
+            ModelEntry(
+                key=key,
+                family=key,
+                provider="scripted",
+                context_window=32768,
+                capabilities=get_args(Capability),
+            )
             for key in keys
         ]
         return cls(
             ModelRegistry(entries),
-            StrategyRegistry.load(settings.strategies_file),
+            StrategyRegistry.load(),
             provider=lambda _: provider,
             settings=settings,
             weights=WeightsStore.from_settings(settings),
         )
 
     async def generate(
-        self, request: GenerationRequest | Mapping[str, Any], emit: Emit | None = None
+        self,
+        request: GenerationRequest | Mapping[str, Any],
+        emit: Emit | None = None,
+        *,
+        budget: BudgetKeeper | None = None,
     ) -> GenerationResult:
-        """Answer one request.
+        """Answer one request, in spite of what providers do.
 
         Args:
             request: A request, or a mapping of its fields.
             emit: Called with every piece of the answer as it comes.
+            budget: What the run that asks may still spend.
 
         Raises:
             InvalidRequestError: The request asks for nothing, or for something impossible.
             UnknownModelError: No model has this key.
             UnknownStrategyError: No strategy has this name.
-            WeightsMissingError: The model's weights are not on this machine.
-            ProviderError: The provider failed; `details["attempts"]` lists every try.
+            ConfigurationError: The model is not set up: no weights, no key.
+            ProviderError: No provider answered; `details["attempts"]` lists every try.
+            CapacityError: A breaker, a limit or a budget forbids the call, and no fallback helped.
         """
         if not isinstance(request, GenerationRequest):
             request = GenerationRequest.parse(request)
+        started = time.perf_counter()
         resolved = self.resolve_model(request.model_key, request.constraints)
         strategy = self.select_strategy(request.strategy, resolved.entry)
-        call, dropped = build_call(
-            request, resolved.entry, strategy, self._settings.max_tokens_default
+        await self.targets.get(resolved.entry)  # what that takes once is not the call's time
+        now = asyncio.get_running_loop().time()
+        seconds = seconds_left(request, strategy, now)
+        terms = Terms(
+            request,
+            strategy,
+            lambda target: build_call(
+                request,
+                target.entry,
+                target.host,
+                strategy,
+                self._settings.max_tokens_default,
+                streamed=emit is not None,
+            ),
+            _budgets(request, budget),
+            now + seconds,
+            emit,
         )
+        search = AnswerSearch(self._shared, terms)
         with log_context(provider=resolved.entry.provider):
-            started = time.perf_counter()
             try:
-                answer = await self._answer(call, request, strategy, emit or _silent)
-            except ProviderError as error:
-                attempt = attempt_since(resolved.entry, error.code, started, error.message)
-                error.details["attempts"] = [attempt.model_dump()]
-                raise
-            attempt = attempt_since(resolved.entry, "ok", started)
-            logger.info("`%s` answered in %.2f s", resolved.entry.key, attempt.seconds)
-        return normalised(resolved, strategy, answer, attempt, dropped)
+                async with asyncio.timeout_at(terms.deadline):
+                    found = await search.first_answer(self._who_may_answer(resolved.entry, terms))
+            except TimeoutError as error:
+                late = out_of_time(resolved.entry, strategy, seconds)
+                search.list_attempts(late)
+                raise late from error
+            spent = time.perf_counter() - started
+            logger.info("`%s` answered in %.2f s", found.target.entry.key, spent)
+        return normalised(resolved, strategy, found, search.attempts, spent)
 
     async def stream(
-        self, request: GenerationRequest | Mapping[str, Any]
+        self,
+        request: GenerationRequest | Mapping[str, Any],
+        *,
+        budget: BudgetKeeper | None = None,
     ) -> AsyncGenerator[GenerationChunk, None]:
         """Answer one request piece by piece; the last chunk carries the result.
 
         Leaving the iteration stops the work. Raises as `generate` does.
         """
         chunks: asyncio.Queue[Delta | None] = asyncio.Queue()
-        answering = asyncio.create_task(self.generate(request, chunks.put_nowait))
+        answering = asyncio.create_task(self.generate(request, chunks.put_nowait, budget=budget))
         answering.add_done_callback(lambda _: chunks.put_nowait(None))
         try:
             while (delta := await chunks.get()) is not None:
-                yield GenerationChunk(delta.text, delta.reasoning)
+                yield GenerationChunk(delta.text, delta.reasoning, None, delta.restarted)
             yield GenerationChunk(result=await answering)
         finally:
             answering.cancel()
@@ -172,14 +247,18 @@ class ProviderGateway:
             UnknownModelError: No model has this key.
             WeightsMissingError: No key was given and no local model is here.
             InvalidRequestError: The model that was named breaks the constraints.
+            ConfigurationError: DEFAULT_PROVIDER has no model.
         """
         constraints = constraints or Constraints()
         key = key or self._settings.default_model
         if key is not None:
             entry = self.models.get(key)
-            _refuse_unless(_allowed(entry, constraints), entry, "the constraints exclude it")
+            refuse(entry, excluded_by(constraints, entry))
             return ResolvedModel(entry)
-        allowed = [entry for entry in self.models.all() if _allowed(entry, constraints)]
+        allowed = [entry for entry in self.models.all() if not excluded_by(constraints, entry)]
+        home = self._settings.default_provider
+        if home != "local":
+            return ResolvedModel(first_of(home, allowed))
         entry = choose_default(allowed, self.weights.present, physical_memory_gb())
         return ResolvedModel(entry, None if entry.key == DEMO_MODEL else DEMO_MODEL)
 
@@ -213,7 +292,7 @@ class ProviderGateway:
         resolved = {key: self.resolve_model(key) for key in keys}
         for entry, _ in resolved.values():
             self.select_strategy(None, entry)
-            await self._provider(entry.provider).check(entry)
+            await self.targets.provider(entry.provider).check(entry)
         return resolved
 
     async def warm(self, keys: Iterable[str]) -> None:
@@ -224,64 +303,86 @@ class ProviderGateway:
             ProviderError: A model cannot be loaded.
         """
         for entry, _ in (await self.prepare(keys, ())).values():
-            await self._provider(entry.provider).warm(entry)
+            await self.targets.provider(entry.provider).warm(entry)
 
     def loaded_models(self) -> tuple[str, ...]:
         """Keys of the models that are in memory."""
-        return tuple(key for p in self._providers.values() for key in p.loaded())
+        return tuple(key for p in self.targets.made() for key in p.loaded())
 
     def resources(self) -> Resources:
         """Measure what this machine has, and what of it the models take."""
         return read_resources(self.loaded_models())
 
+    def price_table(self, models: Iterable[ResolvedModel]) -> str:
+        """The table that prices of some models come from; empty: the registry has them all."""
+        listed = (
+            self.targets.hosts.get(entry.provider).prices and entry.cost_profile is None
+            for entry, _ in models
+        )
+        return price_table() if any(listed) else ""
+
+    def ready(self, entry: ModelEntry) -> bool:
+        """Whether a model can be asked now, as far as is known without asking anybody."""
+        return self.targets.provider(entry.provider).ready(entry)
+
+    async def find_local_hosts(self) -> dict[str, tuple[str, ...]]:
+        """Ask the servers on this machine which models they serve: names by provider."""
+        here = [h.name for h in self.targets.hosts.all() if h.base_url and is_loopback(h.base_url)]
+        asked = (self.targets.provider(name).served_models() for name in here)
+        served = zip(here, await asyncio.gather(*asked), strict=True)
+        return {name: models for name, models in served if models is not None}
+
     async def aclose(self) -> None:
         """Free every model and connection."""
-        while self._providers:
-            _, provider = self._providers.popitem()
-            await provider.aclose()
+        await self.targets.aclose()
 
-    def _provider(self, name: str) -> Provider:
-        if name not in self._providers:
-            self._providers[name] = self._make_provider(name)
-        return self._providers[name]
-
-    async def _answer(
-        self, call: ProviderCall, request: GenerationRequest, strategy: Strategy, emit: Emit
-    ) -> ProviderAnswer:
-        provider = self._provider(call.model.provider)
-        local_only = request.data_policy == "local" and not provider.is_local
-        _refuse_unless(not local_only, call.model, "the data policy `local` keeps text here")
-        seconds = seconds_left(request, strategy, asyncio.get_running_loop().time())
-        try:
-            async with asyncio.timeout(seconds):
-                answer = await provider.generate(call, emit)
-        except TimeoutError as error:
-            raise ProviderTimeoutError(
-                f"`{call.model.key}` did not finish within {seconds:g} s.",
-                provider=call.model.provider,
-                model=call.model.key,
-                hint="Raise `timeout_s` of the strategy "
-                f"`{strategy.name}`, or ask for fewer tokens (--max-tokens).",
-            ) from error
-        if not answer.text.strip():
-            raise TruncatedAnswerError(
-                f"`{call.model.key}` answered without any text (finish reason "
-                f"`{answer.finish_reason}`).",
-                provider=call.model.provider,
-                model=call.model.key,
+    async def _who_may_answer(self, asked: ModelEntry, terms: Terms) -> AsyncIterator[Target]:
+        """The model that was asked, then its strategy's fallbacks that may stand in for it."""
+        first = await self.targets.get(asked)
+        must_stay = stays_here(
+            terms.request,
+            asked_is_local=first.provider.is_local,
+            default_is_local=self.targets.provider(self._settings.default_provider).is_local,
+        )
+        if must_stay and not first.provider.is_local:
+            refuse(asked, "the data policy `local` keeps text here")
+        yield first
+        for key in terms.strategy.fallbacks:
+            target = await self.targets.get(self.models.get(key))
+            reason = unfit_instead(
+                target.entry,
+                asked,
+                terms.request,
+                is_local=target.provider.is_local,
+                must_stay=must_stay,
             )
-        return answer
+            if reason:
+                logger.info("`%s` cannot answer for `%s`: %s", key, asked.key, reason)
+            else:
+                yield target
+
+    def _note_transition(self, transition: Transition) -> None:
+        provider, model, before, after, reason, _ = transition
+        self.transitions.append(transition)
+        self.metrics.breaker_state.labels(provider, model).set(STATES[after])
+        self.metrics.breaker_transitions.labels(provider, model, after).inc()
+        whose = f"`{provider}`" if model == "*" else f"`{model}` of `{provider}`"
+        logger.warning("The breaker of %s is %s, was %s: %s", whose, after, before, reason)
 
 
-def _allowed(entry: ModelEntry, constraints: Constraints) -> bool:
-    fits = constraints.vram_gb is None or entry.min_vram_gb <= constraints.vram_gb
-    return fits and entry.key not in constraints.distinct_from
+def _now() -> float:
+    """Seconds on the running loop's clock: that of deadlines, and a test's own where it has one."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return time.monotonic()
 
 
-def _refuse_unless(allowed: bool, entry: ModelEntry, reason: str) -> None:
-    if not allowed:
-        raise InvalidRequestError(f"`{entry.key}` cannot answer: {reason}.")
-
-
-def _silent(delta: Delta) -> None:
-    """Nobody reads along."""
+def _budgets(request: GenerationRequest, budget: BudgetKeeper | None) -> tuple[BudgetKeeper, ...]:
+    """The run's budget, and the call's own."""
+    limits = request.constraints
+    kept = () if budget is None else (budget,)
+    if limits.cost_budget_usd is None:
+        return kept
+    own = Budget(cost_usd=limits.cost_budget_usd, allow_unpriced=limits.allow_unpriced)
+    return (*kept, BudgetKeeper(own))

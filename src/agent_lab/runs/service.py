@@ -22,6 +22,7 @@ from agent_lab.orchestrator.flow_runner import FlowOutcome, check_request, run_f
 from agent_lab.orchestrator.run_context import SEEDS, RunContext, utc_now, wished_model
 from agent_lab.providers.normalisation import ResolvedModel
 from agent_lab.providers.provider_gateway import ProviderGateway
+from agent_lab.providers.resilience.budget import BudgetKeeper
 from agent_lab.runs.events import InMemoryRecorder, Listener
 from agent_lab.runs.files import check_writable
 from agent_lab.runs.record import ELSEWHERE, fold, record_path, save
@@ -71,7 +72,7 @@ class RunService:
             ConfigurationError: A flow, role, model or strategy is unknown, or weights are missing.
             StorageError: The folder of the saved runs cannot be written.
         """
-        flow, cast = await self._prepare(request)
+        flow, models = await self._prepare(request)
         run_id = str(ULID())
         lang = request.lang or detect_language(request.input)
         seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
@@ -82,11 +83,18 @@ class RunService:
             seed=seed,
             secret=self._secret,
             recorder=recorder,
+            models={key: model.entry.key for key, model in models.items()},
+            budget=None if request.budget is None else BudgetKeeper(request.budget),
             now=self._now,
         )
+        started = {
+            **_started(run_id, flow, request, lang, seed),
+            "cast": [_member(role, models[key]) for role, key in _wishes(flow, request)],
+        }
+        started["run"]["price_table"] = self._gateway.price_table(models.values())
         with log_context(run_id=run_id):
             logger.info("The flow `%s` starts", flow.name)
-            await recorder.record("RUN_STARTED", _started(run_id, flow, request, lang, seed, cast))
+            await recorder.record("RUN_STARTED", started)
             try:
                 await self._finish(
                     recorder, await run_flow(flow, context, lang=lang, request_id=run_id)
@@ -111,18 +119,18 @@ class RunService:
         """Where the record of a run is saved."""
         return record_path(self._outputs, flow, run_id)
 
-    async def _prepare(self, request: RunRequest) -> tuple[FlowConfig, list[JsonObject]]:
-        """The flow, and who will speak: each role with the model that will answer for it."""
+    async def _prepare(
+        self, request: RunRequest
+    ) -> tuple[FlowConfig, dict[str | None, ResolvedModel]]:
+        """The flow, and the model that will answer for each wish of it."""
         if request.flow not in self._flows:
             raise UnknownFlowError(request.flow, list(self._flows), "agent-lab flows list")
         flow = self._flows[request.flow]
         check_request(request, flow)
-        # Every node counts: two nodes of one role may have models of their own.
-        wishes = dict.fromkeys((n.speaker, wished_model(n, request)) for n in flow.nodes)
-        keys = [key for _, key in wishes]
+        keys = [key for _, key in _wishes(flow, request)]
         models = await self._gateway.prepare(keys, _strategies(flow, request))
         check_writable(self.record_path(flow.name, "any").parent, ELSEWHERE)
-        return flow, [_member(role, models[key]) for role, key in wishes]
+        return flow, models
 
     async def _finish(self, recorder: InMemoryRecorder, outcome: FlowOutcome) -> None:
         if outcome.error is not None:
@@ -148,6 +156,12 @@ class RunService:
         return record
 
 
+def _wishes(flow: FlowConfig, request: RunRequest) -> list[tuple[str, str | None]]:
+    """Each role with the model key that is wished for it."""
+    # Every node counts: two nodes of one role may have models of their own.
+    return list(dict.fromkeys((n.speaker, wished_model(n, request)) for n in flow.nodes))
+
+
 def _member(role: str, model: ResolvedModel) -> JsonObject:
     return {"role": role, "model": model.entry.key, "fallback_from": model.fallback_from}
 
@@ -163,7 +177,6 @@ def _started(
     request: RunRequest,
     lang: Language,
     seed: int,
-    cast: list[JsonObject],
 ) -> JsonObject:
     options = request.model_dump(mode="json", exclude={"flow", "input", "lang", "seed"})
     run = {
@@ -174,7 +187,7 @@ def _started(
         "seed": seed,
         "options": options,
     }
-    return {"runId": run_id, "run": run, "cast": cast}
+    return {"runId": run_id, "run": run}
 
 
 def _failed(error: ErrorInfo) -> JsonObject:

@@ -14,7 +14,9 @@ from agent_lab.providers.base import ProviderCall
 from agent_lab.providers.local import local_provider
 from agent_lab.providers.local.local_provider import LocalProvider, available_cores
 from agent_lab.providers.registries.model_registry import ModelEntry, ModelRegistry
+from agent_lab.providers.registries.provider_registry import ProviderEntry
 
+HERE = ProviderEntry(name="local", api="local")
 SMALLEST = ModelRegistry.load().get("smollm2-135m")
 
 
@@ -27,7 +29,7 @@ def call(model: ModelEntry, max_tokens: int = 4) -> ProviderCall:
 async def test_concurrent_first_calls_load_a_model_once(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ):
-    provider = LocalProvider.from_settings(settings.model_copy(update={"local_context": 512}))
+    provider = LocalProvider.from_settings(settings.model_copy(update={"local_context": 512}), HERE)
     with caplog.at_level(logging.INFO, logger="agent_lab"):
         answers = await asyncio.gather(
             *(provider.generate(call(SMALLEST), lambda _: None) for _ in range(3))
@@ -42,7 +44,7 @@ async def test_concurrent_first_calls_load_a_model_once(
 async def test_a_call_that_waits_can_be_cancelled_without_touching_the_one_before_it(
     settings: Settings,
 ):
-    provider = LocalProvider.from_settings(settings.model_copy(update={"local_context": 512}))
+    provider = LocalProvider.from_settings(settings.model_copy(update={"local_context": 512}), HERE)
     begun = asyncio.Event()
     first = asyncio.create_task(provider.generate(call(SMALLEST, 40), lambda _: begun.set()))
     await begun.wait()
@@ -51,13 +53,15 @@ async def test_a_call_that_waits_can_be_cancelled_without_touching_the_one_befor
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert (await first).usage.completion_tokens > 4
+    tokens = (await first).tokens
+    assert tokens is not None
+    assert tokens.completion > 4
     await provider.aclose()
 
 
 async def test_missing_weights_are_found_by_the_check(settings: Settings):
     with pytest.raises(WeightsMissingError):
-        await LocalProvider.from_settings(settings).check(SMALLEST)
+        await LocalProvider.from_settings(settings, HERE).check(SMALLEST)
 
 
 async def test_an_unknown_engine_is_named_with_the_known_ones(
@@ -69,7 +73,7 @@ async def test_an_unknown_engine_is_named_with_the_known_ones(
         key="x", provider="local", engine="lamacpp", file="x.gguf", context_window=512
     )
     provider = LocalProvider.from_settings(
-        settings.model_copy(update={"model_cache_dir": tmp_path})
+        settings.model_copy(update={"model_cache_dir": tmp_path}), HERE
     )
     with pytest.raises(UnknownPluginError, match="`llamacpp`"):
         await provider.generate(call(model), lambda _: None)

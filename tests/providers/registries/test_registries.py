@@ -29,7 +29,9 @@ def operator_file(tmp_path: Path):
 
 
 def test_the_shipped_models_are_listed_in_file_order():
-    assert [entry.key for entry in ModelRegistry.load().all()] == list(SIZES)
+    keys = [entry.key for entry in ModelRegistry.load().all()]
+    assert keys[:3] == list(SIZES)
+    assert {"gpt-4o-mini", "claude-sonnet-4-6", "ollama"} < set(keys)
 
 
 @pytest.mark.parametrize(("key", "size"), SIZES.items())
@@ -41,7 +43,7 @@ def test_a_shipped_model_is_pinned_by_size_and_sha256(key: str, size: int):
 
 
 def test_no_two_shipped_models_share_a_file_or_a_digest():
-    entries = ModelRegistry.load().all()
+    entries = [entry for entry in ModelRegistry.load().all() if entry.file]
     assert len({e.file for e in entries}) == len({e.sha256 for e in entries}) == len(entries)
 
 
@@ -52,7 +54,7 @@ def test_a_shipped_model_can_be_fetched_and_run(key: str):
     assert [source.split(":")[0] for source in entry.sources] == ["hf", "pypi"]
     assert "@" in entry.sources[0]
     assert "==" in entry.sources[1]
-    assert entry.cost_usd(10**6, 10**6) == 0.0
+    assert entry.cost_profile == CostProfile(input=0, output=0)
     assert entry.licence.startswith("Apache-2.0")
 
 
@@ -101,7 +103,10 @@ def test_a_list_of_an_operator_replaces_the_shipped_one(operator_file):
 def test_a_new_key_adds_an_entry_after_the_shipped_ones(operator_file):
     path = operator_file('[models."mine-7b"]\nprovider = "scripted"\ncontext_window = 100\n')
     registry = ModelRegistry.load(path)
-    assert [entry.key for entry in registry.all()] == [*SIZES, "mine-7b"]
+    assert [e.key for e in registry.all()] == [
+        *(e.key for e in ModelRegistry.load().all()),
+        "mine-7b",
+    ]
     assert registry.get("mine-7b").cost_profile is None
 
 
@@ -175,7 +180,7 @@ def test_an_unknown_table_is_an_error_that_names_it_and_the_right_one(operator_f
 
 @pytest.mark.parametrize("text", ["models = 3\n", "models = []\n", "[[models]]\nkey = 'a'\n"])
 def test_entries_that_are_no_tables_are_an_error(operator_file, text: str):
-    with pytest.raises(ConfigurationError, match=r"only tables `\[models\.NAME\]`"):
+    with pytest.raises(ConfigurationError, match=r"`\[models\.NAME\]`; it has `models`"):
         ModelRegistry.load(operator_file(text))
 
 
@@ -229,31 +234,12 @@ def test_an_unknown_model_lists_the_near_ones_and_the_command_that_lists_all():
 def test_an_unknown_model_lists_all_of_few_when_none_is_near():
     with pytest.raises(UnknownModelError) as caught:
         ModelRegistry.load().get("zzz")
-    assert [f"`{key}`" in caught.value.message for key in SIZES] == [True] * 3
+    assert all(f"`{entry.key}`" in caught.value.message for entry in ModelRegistry.load().all())
 
 
 def test_an_unknown_strategy_lists_the_near_ones():
     with pytest.raises(UnknownStrategyError, match=r"`gredy`; did you mean `greedy`"):
         StrategyRegistry.load().get("gredy")
-
-
-def priced(price: CostProfile | None) -> ModelEntry:
-    return ModelEntry(key="m", provider="local", context_window=10, cost_profile=price)
-
-
-@pytest.mark.parametrize(
-    ("prompt_tokens", "completion_tokens", "usd"),
-    [(0, 0, 0.0), (1_000_000, 0, 2.5), (0, 1_000_000, 10.0), (200_000, 50_000, 1.0)],
-)
-def test_a_price_is_dollars_per_million_tokens(
-    prompt_tokens: int, completion_tokens: int, usd: float
-):
-    entry = priced(CostProfile(input=2.5, output=10))
-    assert entry.cost_usd(prompt_tokens, completion_tokens) == pytest.approx(usd)
-
-
-def test_a_cost_without_a_price_is_unknown_and_not_zero():
-    assert priced(None).cost_usd(1000, 1000) is None
 
 
 tables = st.recursive(

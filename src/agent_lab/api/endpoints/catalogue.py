@@ -43,7 +43,8 @@ async def show_flow(name: FlowName, lab: LabDep) -> FlowView:
 
 @router.get("/models", summary="List models")
 async def list_models(lab: LabDep) -> tuple[ModelView, ...]:
-    """The models of the registry, and which of them are here and loaded."""
+    """The models of the registry, and which of them can be asked and are loaded."""
+    await lab.gateway.find_local_hosts()
     return models_of(lab)
 
 

@@ -8,13 +8,25 @@ from agent_lab.api.dependencies import JsonOnly, LabDep, RequestId, WorkDep
 from agent_lab.api.wire.errors import error_responses
 from agent_lab.api.wire.inference import FirstLabModel, InferenceRequest, InferenceResponse
 from agent_lab.errors import (
+    AllProvidersFailedError,
+    BudgetExceededError,
+    CircuitOpenError,
+    ContentFilteredError,
     ContextLengthError,
     InvalidRequestError,
     MissingDependencyError,
+    MissingKeyError,
+    ModelNotServedError,
+    OverloadedError,
+    ProviderAuthError,
     ProviderError,
+    ProviderOverloadedError,
+    ProviderRateLimitError,
     ProviderRequestError,
+    ProviderSpendCapError,
     ProviderTimeoutError,
     ProviderUnavailableError,
+    RequestOverLimitError,
     ShuttingDownError,
     TruncatedAnswerError,
     UnknownModelError,
@@ -31,14 +43,25 @@ GENERATION_ERRORS = (
     UnknownStrategyError,
     ContextLengthError,
     ProviderRequestError,
+    BudgetExceededError,
     WrongMediaTypeError,
     InvalidRequestError,
+    ProviderRateLimitError,
+    OverloadedError,
     ProviderError,
+    AllProvidersFailedError,
+    ProviderAuthError,
+    ProviderSpendCapError,
+    ModelNotServedError,
+    ContentFilteredError,
     TruncatedAnswerError,
+    MissingKeyError,
     WeightsMissingError,
     WeightsCorruptError,
     MissingDependencyError,
     ProviderUnavailableError,
+    ProviderOverloadedError,
+    CircuitOpenError,
     ShuttingDownError,
     ProviderTimeoutError,
 )
@@ -62,7 +85,9 @@ for path in ("/api/inference", "/inference", "/api/inference/", "/inference/"):
         summary="Ask one model",
         methods=["POST"],
         dependencies=[JsonOnly],
-        responses=error_responses(*GENERATION_ERRORS, statuses={413: "request_too_large"}),
+        responses=error_responses(
+            *GENERATION_ERRORS, RequestOverLimitError, statuses={413: "request_too_large"}
+        ),
         deprecated=not path.startswith("/api"),
         include_in_schema=not path.endswith("/"),
     )
@@ -76,7 +101,7 @@ async def list_models_as_the_first_lab(lab: LabDep) -> tuple[FirstLabModel, ...]
         FirstLabModel(
             key=entry.key,
             name=entry.file or entry.key,
-            available=entry.provider != "local" or lab.gateway.weights.present(entry),
+            available=lab.gateway.ready(entry),
             loaded=entry.key in loaded,
         )
         for entry in lab.gateway.models.all()

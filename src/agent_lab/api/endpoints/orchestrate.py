@@ -16,6 +16,7 @@ from agent_lab.api.wire.orchestrate import (
 )
 from agent_lab.contracts import JsonObject, RunRecord
 from agent_lab.errors import (
+    RequestOverLimitError,
     RunFailedError,
     StorageError,
     UnknownFlowError,
@@ -74,6 +75,7 @@ for path in ("/api/orchestrate", "/orchestrate", "/api/orchestrate/", "/orchestr
                 *GENERATION_ERRORS,
                 RunFailedError,
                 StorageError,
+                RequestOverLimitError,
                 statuses={413: "request_too_large"},
                 body=OrchestrateErrorBody,
                 around={"success": False, "id": REQUEST_ID, "timestamp": "2026-11-24T09:30:00Z"},

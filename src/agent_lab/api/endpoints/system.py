@@ -3,6 +3,7 @@
 from typing import Literal
 
 from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse, Response
 
 from agent_lab import __version__
 from agent_lab.api.dependencies import LabDep, WorkDep
@@ -10,6 +11,7 @@ from agent_lab.api.request_work import shutting_down
 from agent_lab.api.wire.errors import error_responses
 from agent_lab.contracts import Contract
 from agent_lab.errors import ShuttingDownError
+from agent_lab.observability.metrics import CONTENT_TYPE
 from agent_lab.providers.resources import Resources
 
 router = APIRouter(tags=["System"])
@@ -40,6 +42,12 @@ async def readiness(work: WorkDep) -> Readiness:
     if work.ending:
         raise shutting_down()
     return Readiness()
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(lab: LabDep) -> Response:
+    """What Prometheus scrapes: attempts, tokens, cost, breakers, limits, fallbacks."""
+    return Response(lab.gateway.metrics.text(), media_type=CONTENT_TYPE)
 
 
 @router.get("/api/system/resources")

@@ -56,13 +56,15 @@ class ModelView(Contract):
     default_strategy: str
     capabilities: tuple[Capability, ...]
     cost_profile: CostProfile | None
-    """US dollars per million tokens; null: unknown."""
+    """US dollars per million tokens; null: those of the price table, if it has the model."""
     min_vram_gb: float
     bytes: int
     """Size of the weights; 0 for a model that has none here."""
     licence: str
     present: bool
-    """Whether it can be asked now: the weights of a local model are on this machine."""
+    """Whether it can be asked now: the weights of a local model are on this machine, the key of a
+    remote one is set, a server on this machine was found.
+    """
     loaded: bool
     """Whether it is in memory."""
 
@@ -70,5 +72,6 @@ class ModelView(Contract):
     def of(cls, entry: ModelEntry, gateway: ProviderGateway) -> Self:
         """Show an entry, and what is here of it."""
         fields = entry.model_dump(include=set(cls.model_fields))
-        present = entry.provider != "local" or gateway.weights.present(entry)
-        return cls(**fields, present=present, loaded=entry.key in gateway.loaded_models())
+        return cls(
+            **fields, present=gateway.ready(entry), loaded=entry.key in gateway.loaded_models()
+        )

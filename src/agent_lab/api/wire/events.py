@@ -40,6 +40,7 @@ class RunHeader(Contract):
     lang: Language
     seed: int
     options: dict[str, JsonValue]
+    price_table: str
 
 
 class CastMember(Contract):
@@ -85,7 +86,7 @@ class TurnMetadata(Contract):
 
 
 class TextMessageStart(WireEvent):
-    """A turn begins."""
+    """A turn begins; a second one of the same turn voids the pieces that came after the first."""
 
     type: Literal["TEXT_MESSAGE_START"]
     message_id: str

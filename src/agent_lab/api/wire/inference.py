@@ -11,6 +11,7 @@ from agent_lab.contracts import (
     Attempt,
     Constraints,
     Contract,
+    DataPolicy,
     GenerationRequest,
     GenerationResult,
     RequestContext,
@@ -47,8 +48,8 @@ class InferenceRequest(Contract):
     constraints: Constraints = Constraints()
     response_schema: dict[str, JsonValue] | None = None
     """JSON Schema that the answer must satisfy, where the model can be bound to one."""
-    data_policy: Literal["local", "any"] | None = None
-    """`local`: the text may not leave this machine."""
+    data_policy: DataPolicy | None = None
+    """`local`: the text may not leave this machine; None: it may, if a remote model is named."""
 
     def to_generation_request(self) -> GenerationRequest:
         """What the gateway is asked."""

@@ -11,7 +11,9 @@ from agent_lab.api.wire.examples import ORCHESTRATE, ORCHESTRATE_ANSWER
 from agent_lab.api.wire.names import FlowName, ModelKey, Prompt, RoleName, StrategyName
 from agent_lab.contracts import (
     Attachment,
+    Budget,
     Contract,
+    DataPolicy,
     Language,
     Message,
     RunRequest,
@@ -64,6 +66,10 @@ class OrchestrateRequest(Contract):
     seed: Seed | None = None
     lang: Language | None = None
     """Language of the prompts; None: that of the question."""
+    budget: Budget | None = None
+    """What the run may cost; each call is checked before it is made."""
+    data_policy: DataPolicy | None = None
+    """`local`: no text may leave this machine; None: it may, if a remote model was named."""
     stream: StrictBool = False
     """Answer with the events of the run as they happen (`text/event-stream`)."""
     verbose: StrictBool = False

@@ -10,6 +10,8 @@ from contextlib import aclosing
 from typing import Any
 
 from agent_lab.contracts import (
+    Constraints,
+    DataPolicy,
     ErrorInfo,
     GenerationRequest,
     GenerationResult,
@@ -51,6 +53,8 @@ def execution_node(config: NodeConfig, flow: FlowConfig) -> NodeFunction:
             "outputs": {config.id: turn.text},
             "failures": {config.id: None},
             "visits": visits,
+            "models": {config.id: turn.model_resolved},
+            "degraded": {config.id: _moved(turn)},
         }
 
     return take_turn
@@ -95,10 +99,14 @@ class _Speaker:
         return turn
 
     async def _answer(self) -> GenerationResult:
-        async with aclosing(self._run.gateway.stream(self._request)) as chunks:
+        stream = self._run.gateway.stream(self._request, budget=self._run.budget)
+        async with aclosing(stream) as chunks:
             async for chunk in chunks:
                 if chunk.result is not None:
                     return chunk.result
+                if chunk.restarted:  # a second start voids what was shown after the first
+                    await self._run.recorder.record("TEXT_MESSAGE_START", self._start())
+                    continue
                 self._run.recorder.publish_delta(
                     self._message_id, chunk.text, reasoning=chunk.reasoning
                 )
@@ -131,7 +139,42 @@ def _request(
         seed=run.seed,
         stop=config.stop,
         messages=_messages(config, flow, state, run.secret),
+        constraints=Constraints(distinct_from=_others_models(config, flow, state, run)),
+        data_policy=_strictest(flow.data_policy, wish.data_policy),
+        midstream="restart",
         role=config.speaker,
+    )
+
+
+def _others_models(
+    config: NodeConfig, flow: FlowConfig, state: AgentState, run: RunContext
+) -> tuple[str, ...]:
+    """Models that this role may not fall back to: those of roles that are meant to differ."""
+    own = _meant(config, run)
+    others: set[str] = set()
+    for other in flow.nodes:
+        if _meant(other, run) != own:
+            others |= {_meant(other, run), state["models"].get(other.id, "")}
+    return tuple(sorted(others - {own, ""}))
+
+
+def _meant(node: NodeConfig, run: RunContext) -> str:
+    wish = wished_model(node, run.request)
+    return run.models.get(wish, wish or "")
+
+
+def _strictest(*policies: DataPolicy | None) -> DataPolicy | None:
+    given = [policy for policy in policies if policy is not None]
+    return "local" if "local" in given else next(iter(given), None)
+
+
+def _moved(turn: Turn) -> str:
+    """Why another model than the one that was meant gave the text; empty: it did not."""
+    first = next(iter(turn.attempts), None)
+    if first is None or first.model_key == turn.model_resolved:
+        return ""
+    return (
+        f"`{turn.model_resolved}` answered as `{turn.role}` for `{first.model_key}`: {first.error}"
     )
 
 
@@ -188,6 +231,7 @@ def _succeeded(result: GenerationResult) -> dict[str, Any]:
         "prompt_tokens": usage.prompt_tokens,
         "cached_tokens": usage.cached_tokens,
         "completion_tokens": usage.completion_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
         "cost_usd": usage.cost_usd,
         "timings": result.timings,
         "cache_hit": result.cache_hit,

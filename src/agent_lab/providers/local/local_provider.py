@@ -7,7 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from typing_extensions import override
 
@@ -17,6 +17,7 @@ from agent_lab.providers.base import Delta, Emit, Provider, ProviderAnswer, Prov
 from agent_lab.providers.local.engines.base import ENGINES, Engine, EngineAnswer
 from agent_lab.providers.local.weights.store import WeightsStore
 from agent_lab.providers.registries.model_registry import ModelEntry
+from agent_lab.providers.registries.provider_registry import ProviderEntry
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class LocalProvider(Provider):
         threads: Processor threads for each model.
     """
 
-    is_local: ClassVar[bool] = True
+    is_local = True
 
     def __init__(self, weights: WeightsStore, *, context: int, threads: int) -> None:
         self._weights = weights
@@ -52,7 +53,7 @@ class LocalProvider(Provider):
 
     @override
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: Settings, entry: ProviderEntry) -> Self:
         return cls(
             WeightsStore.from_settings(settings),
             context=settings.local_context,
@@ -73,7 +74,7 @@ class LocalProvider(Provider):
             text=answer.text,
             reasoning=answer.reasoning,
             finish_reason=answer.finish_reason,
-            usage=answer.usage,
+            tokens=answer.tokens,
             timings=Timings(
                 queue=queue, load_time=load_time, prefill=answer.prefill, decode=answer.decode
             ),
@@ -85,6 +86,10 @@ class LocalProvider(Provider):
     async def check(self, model: ModelEntry) -> None:
         if model.key not in self._loaded:
             await asyncio.to_thread(self._weights.verified_path, model)
+
+    @override
+    def ready(self, model: ModelEntry) -> bool:
+        return model.key in self._loaded or self._weights.present(model)
 
     @override
     async def warm(self, model: ModelEntry) -> None:

@@ -8,14 +8,23 @@ ScriptedProvider(lambda call: call.messages[-1].content.upper())
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import ClassVar, NamedTuple, Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 from typing_extensions import override
 
 from agent_lab.config import Settings
-from agent_lab.contracts import Timings, Usage
+from agent_lab.contracts import Timings
 from agent_lab.errors import ProviderRequestError, ProviderUnavailableError
-from agent_lab.providers.base import Delta, Emit, Provider, ProviderAnswer, ProviderCall, provider
+from agent_lab.providers.base import (
+    Delta,
+    Emit,
+    Provider,
+    ProviderAnswer,
+    ProviderCall,
+    TokenCounts,
+    provider,
+)
+from agent_lab.providers.registries.provider_registry import ProviderEntry
 
 _WORD = re.compile(r"\s*\S+\s*")
 
@@ -30,7 +39,7 @@ class ScriptedReply(NamedTuple):
     """Seconds before each word, so that a slow answer can be cut in its middle."""
     reasoning: str = ""
     finish_reason: str = "stop"
-    usage: Usage | None = None
+    tokens: TokenCounts | None = None
     """None: a word counts as a token."""
 
 
@@ -50,7 +59,7 @@ class ScriptedProvider(Provider):
         sleep: How delays pass; a test's own clock can stand in.
     """
 
-    is_local: ClassVar[bool] = True
+    is_local = True
 
     def __init__(
         self,
@@ -64,7 +73,7 @@ class ScriptedProvider(Provider):
 
     @override
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: Settings, entry: ProviderEntry) -> Self:
         """A provider whose models carry their script in models.toml, as `options.answers`."""
         return cls()
 
@@ -84,7 +93,7 @@ class ScriptedProvider(Provider):
             text=reply.text,
             reasoning=reply.reasoning,
             finish_reason=reply.finish_reason,
-            usage=reply.usage or _counted(call, reply),
+            tokens=reply.tokens or _counted(call, reply),
             timings=Timings(),
             model_warm=True,
             source="scripted",
@@ -162,8 +171,8 @@ def _classified(error: Exception, call: ProviderCall) -> Exception:
     return error
 
 
-def _counted(call: ProviderCall, reply: ScriptedReply) -> Usage:
-    return Usage(
-        prompt_tokens=sum(len(message.content.split()) for message in call.messages),
-        completion_tokens=len(reply.text.split()),
+def _counted(call: ProviderCall, reply: ScriptedReply) -> TokenCounts:
+    return TokenCounts(
+        prompt=sum(len(message.content.split()) for message in call.messages),
+        completion=len(reply.text.split()),
     )

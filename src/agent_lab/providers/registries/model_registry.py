@@ -9,7 +9,7 @@ from pydantic import Field
 from agent_lab.config import load_settings
 from agent_lab.contracts import Contract
 from agent_lab.errors import UnknownCapabilityError, UnknownModelError
-from agent_lab.providers.registries.registry_file import load_entries
+from agent_lab.providers.registries.registry_file import MODEL_FILE_TABLES, load_entries
 
 Capability = Literal["chat", "stream", "tools", "json_schema", "vision", "reasoning"]
 
@@ -19,6 +19,11 @@ class CostProfile(Contract):
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
+    """Thinking included."""
+    cache_read: float | None = Field(None, ge=0)
+    """Of tokens that the provider found computed; None: as `input`."""
+    cache_write: float | None = Field(None, ge=0)
+    """Of tokens that it stored; None: as `input`."""
 
 
 class ModelEntry(Contract):
@@ -28,6 +33,9 @@ class ModelEntry(Contract):
     family: str = ""
     """Models of one family share training data: a judge should be of another one."""
     provider: str
+    """Where it lives: an entry of `[providers]`."""
+    model: str = ""
+    """Its name at its host; empty: the first one that the host says it serves."""
     engine: str = ""
     """What executes a local model."""
     file: str = Field("", pattern=r"^[\w.-]*$")
@@ -37,6 +45,13 @@ class ModelEntry(Contract):
     sources: tuple[str, ...] = ()
     context_window: int = Field(gt=0)
     """Tokens of prompt and answer together that the model was made for."""
+    max_output_tokens: int | None = Field(None, gt=0)
+    """Tokens that an answer can have at most, thinking included; None: only the window bounds."""
+    reasoning_allowance: int = Field(0, ge=0)
+    """Tokens that the model may think beyond `max_tokens`, which bounds the text that it writes.
+
+    A host counts thinking against its own limit: without an allowance, nothing is left to say.
+    """
     default_strategy: str = "optimized"
     capabilities: tuple[Capability, ...] = ("chat",)
     cost_profile: CostProfile | None = None
@@ -47,13 +62,6 @@ class ModelEntry(Contract):
     """Request parameters that this model refuses; they are dropped and listed."""
     options: dict[str, Any] = Field(default_factory=dict)
     """What only this entry's provider understands."""
-
-    def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float | None:
-        """The price of one call in US dollars, or None if no price is known."""
-        if self.cost_profile is None:
-            return None
-        price = self.cost_profile
-        return (prompt_tokens * price.input + completion_tokens * price.output) / 1e6
 
 
 class ModelRegistry:
@@ -69,7 +77,10 @@ class ModelRegistry:
     @classmethod
     def load(cls, operator_file: Path | None = None) -> Self:
         """Load the shipped entries with the operator's file merged over them."""
-        return cls(load_entries("models.toml", operator_file, "models", "key", ModelEntry).values())
+        entries = load_entries(
+            "models.toml", operator_file, MODEL_FILE_TABLES, "models", "key", ModelEntry
+        )
+        return cls(entries.values())
 
     def get(self, key: str) -> ModelEntry:
         """Return the entry of `key`.

@@ -13,16 +13,25 @@ from agent_lab.errors import ConfigurationError
 
 Entry = TypeVar("Entry", bound=Contract)
 
+MODEL_FILE_TABLES = ("providers", "models")
+"""The tables of `models.toml`: where models live, and the models."""
+
 
 def load_entries(
-    shipped: str, operator_file: Path | None, table: str, name_field: str, entry: type[Entry]
+    shipped: str,
+    operator_file: Path | None,
+    allowed_tables: tuple[str, ...],
+    table: str,
+    name_field: str,
+    entry: type[Entry],
 ) -> dict[str, Entry]:
     """Load every entry of one registry.
 
     Args:
         shipped: File name inside this package.
         operator_file: The operator's file, merged field by field over the shipped one.
-        table: The TOML table that holds the entries: `models` or `strategies`.
+        allowed_tables: The tables that such a file may have.
+        table: The one of them that holds the entries.
         name_field: The field of `entry` that takes the entry's key.
         entry: The model of one entry.
 
@@ -35,7 +44,7 @@ def load_entries(
     text = files(__package__).joinpath(shipped).read_text(encoding="utf-8")
     tables: dict[str, Any] = tomllib.loads(text)[table]
     if operator_file is not None:
-        tables = merge(tables, _operator_tables(operator_file, table))
+        tables = merge(tables, _operator_tables(operator_file, allowed_tables)[table])
     for key, fields in tables.items():
         if fields.get(name_field, key) != key:
             raise ConfigurationError(
@@ -56,7 +65,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _operator_tables(path: Path, table: str) -> dict[str, Any]:
+def _operator_tables(path: Path, allowed: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     try:
         loaded = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -66,18 +75,24 @@ def _operator_tables(path: Path, table: str) -> dict[str, Any]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The file `{path}` is not TOML: {error}.") from error
-    unknown = sorted(set(loaded) - {table})
-    if unknown or not isinstance(loaded.get(table, {}), dict):
+    wrong = sorted(name for name, t in loaded.items() if name not in allowed or _no_table(t))
+    if wrong:
         raise ConfigurationError(
-            f"The file `{path}` may hold only tables `[{table}.NAME]`; it has "
-            + ", ".join(f"`{name}`" for name in unknown or [table])
+            f"The file `{path}` may hold only tables "
+            + ", ".join(f"`[{name}.NAME]`" for name in allowed)
+            + "; it has "
+            + ", ".join(f"`{name}`" for name in wrong)
             + "."
         )
-    entries: dict[str, Any] = loaded.get(table, {})
-    for key, fields in entries.items():
-        if not isinstance(fields, dict):
-            raise ConfigurationError(f"`{table}.{key}` in `{path}` must be a table of fields.")
-    return entries
+    for table, entries in loaded.items():
+        for key, fields in entries.items():
+            if _no_table(fields):
+                raise ConfigurationError(f"`{table}.{key}` in `{path}` must be a table of fields.")
+    return {name: loaded.get(name, {}) for name in allowed}
+
+
+def _no_table(value: Any) -> bool:
+    return not isinstance(value, dict)
 
 
 def _entry(

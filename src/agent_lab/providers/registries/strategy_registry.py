@@ -1,6 +1,7 @@
 """How models are sampled and bounded: `strategies.toml` with the operator's merged over it."""
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +20,11 @@ class Sampling(Contract):
     top_k: int = Field(ge=0)
     """0: all tokens."""
 
+    @cached_property
+    def as_params(self) -> dict[str, float]:
+        """The parameters of a call."""
+        return self.model_dump()
+
 
 class Limits(Contract):
     """When an answer is cut."""
@@ -36,6 +42,8 @@ class Strategy(Contract):
     limits: Limits
     fallbacks: tuple[str, ...] = ()
     """Model keys to try, in this order, when the model that was asked fails."""
+    fallback_when_filtered: bool = False
+    """Whether a fallback is also asked what a provider withheld by its content policy."""
 
 
 class StrategyRegistry:
@@ -51,9 +59,10 @@ class StrategyRegistry:
     @classmethod
     def load(cls, operator_file: Path | None = None) -> Self:
         """Load the shipped strategies with the operator's file merged over them."""
-        return cls(
-            load_entries("strategies.toml", operator_file, "strategies", "name", Strategy).values()
+        entries = load_entries(
+            "strategies.toml", operator_file, ("strategies",), "strategies", "name", Strategy
         )
+        return cls(entries.values())
 
     def get(self, name: str) -> Strategy:
         """Return the strategy called `name`.

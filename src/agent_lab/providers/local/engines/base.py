@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from agent_lab.contracts import Message, Usage
+from agent_lab.contracts import Message
 from agent_lab.plugins import Registry
-from agent_lab.providers.base import Delta
+from agent_lab.providers.base import Delta, TokenCounts
 from agent_lab.providers.registries.model_registry import ModelEntry
 
 
@@ -17,7 +17,7 @@ class EngineAnswer(NamedTuple):
     text: str
     reasoning: str
     finish_reason: str
-    usage: Usage
+    tokens: TokenCounts
     prefill: float | None
     decode: float | None
 

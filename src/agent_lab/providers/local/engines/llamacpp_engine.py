@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from typing_extensions import override
 
-from agent_lab.contracts import Message, Usage
+from agent_lab.contracts import Message
 from agent_lab.errors import (
     ContextLengthError,
     MissingDependencyError,
@@ -18,8 +18,9 @@ from agent_lab.errors import (
     ProviderUnavailableError,
     TruncatedAnswerError,
 )
-from agent_lab.providers.base import Delta
+from agent_lab.providers.base import Delta, TokenCounts
 from agent_lab.providers.local.engines.base import Engine, EngineAnswer, engine
+from agent_lab.providers.openai_wire import ChatAnswer
 from agent_lab.providers.registries.model_registry import ModelEntry
 
 logger = logging.getLogger(__name__)
@@ -143,15 +144,16 @@ class _Answer:
     """Gathers the chunks of one answer; called in the engine's thread."""
 
     def __init__(self, emit: Callable[[Delta], None], cancelled: Callable[[], bool]) -> None:
-        self._emit = emit
         self._cancelled = cancelled
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._usage: Mapping[str, Any] = {}
+        self._answer = ChatAnswer(emit)
         self._timings: Mapping[str, Any] = {}
-        self.finish_reason = ""
         self.error: Mapping[str, Any] | None = None
         self.failure: BaseException | None = None
+
+    @property
+    def finish_reason(self) -> str:
+        """Why the model stopped; empty: it has not."""
+        return self._answer.finish_reason
 
     def on_chunk(self, chunk: Mapping[str, Any]) -> bool:
         """Take one chunk; True tells llama.cpp to stop."""
@@ -165,32 +167,19 @@ class _Answer:
         if "error" in chunk:
             self.error = chunk["error"]
             return True
-        self._usage = chunk.get("usage") or self._usage
         self._timings = chunk.get("timings") or self._timings
-        for choice in chunk.get("choices", ()):
-            self.finish_reason = choice.get("finish_reason") or self.finish_reason
-            delta = choice.get("delta", {})
-            self._add(self._text, delta.get("content"), reasoning=False)
-            self._add(self._reasoning, delta.get("reasoning_content"), reasoning=True)
+        self._answer.take_chunk(chunk)
         return self._cancelled()
-
-    def _add(self, parts: list[str], text: str | None, *, reasoning: bool) -> None:
-        if text:
-            parts.append(text)
-            self._emit(Delta(text, reasoning))
 
     def complete(self) -> EngineAnswer:
         """The answer, once the last chunk came."""
-        details = self._usage.get("prompt_tokens_details") or {}
+        answer = self._answer
+        answer.end()
         return EngineAnswer(
-            text="".join(self._text),
-            reasoning="".join(self._reasoning),
-            finish_reason=self.finish_reason,
-            usage=Usage(
-                prompt_tokens=self._usage.get("prompt_tokens", 0),
-                cached_tokens=details.get("cached_tokens", 0),
-                completion_tokens=self._usage.get("completion_tokens", 0),
-            ),
+            text=answer.text,
+            reasoning=answer.reasoning,
+            finish_reason=answer.finish_reason,
+            tokens=answer.tokens or TokenCounts(),
             prefill=_seconds(self._timings.get("prompt_ms")),
             decode=_seconds(self._timings.get("predicted_ms")),
         )

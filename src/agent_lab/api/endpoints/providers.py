@@ -1,0 +1,60 @@
+"""Providers: their breakers, their limits, and an operator's reset."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from agent_lab.api.dependencies import JsonOnly, LabDep
+from agent_lab.api.wire.errors import error_responses
+from agent_lab.api.wire.providers import ProviderView
+from agent_lab.contracts import Contract
+from agent_lab.errors import UnknownProviderError, WrongMediaTypeError
+from agent_lab.lab import Lab
+
+ProviderName = Annotated[str, Path(examples=["openai"])]
+
+router = APIRouter(prefix="/api/providers", tags=["Providers"])
+
+
+class ResetRequest(Contract):
+    """An empty object: there is nothing to say."""
+
+
+@router.get("", summary="List providers")
+async def list_providers(lab: LabDep) -> tuple[ProviderView, ...]:
+    """Where models live, and how each of these places fares."""
+    return tuple([await _view(lab, entry.name) for entry in lab.gateway.targets.hosts.all()])
+
+
+@router.get(
+    "/{name}",
+    summary="Show a provider",
+    responses=error_responses(statuses={404: "unknown_provider"}),
+)
+async def show_provider(name: ProviderName, lab: LabDep) -> ProviderView:
+    """A provider: its circuit breakers, its limits, and their latest changes."""
+    return await _view(lab, name)
+
+
+@router.post(
+    "/{name}/reset",
+    summary="Close a provider's circuit breakers",
+    dependencies=[JsonOnly],
+    responses=error_responses(
+        WrongMediaTypeError, statuses={404: "unknown_provider", 413: "request_too_large"}
+    ),
+)
+async def reset_provider(name: ProviderName, body: ResetRequest, lab: LabDep) -> ProviderView:
+    """Let calls through again at once, to the provider and to every model of it."""
+    await _view(lab, name)
+    lab.gateway.breakers.reset(name)
+    return await _view(lab, name)
+
+
+async def _view(lab: Lab, name: str) -> ProviderView:
+    known = {entry.name: entry for entry in lab.gateway.targets.hosts.all()}
+    if name not in known:
+        raise UnknownProviderError(name, list(known), "GET /api/providers")
+    now = asyncio.get_running_loop().time()
+    return await ProviderView.of(known[name], lab.gateway, now)

@@ -1,0 +1,1 @@
+"""What keeps one bad provider from spoiling a run: breaker, limits, retries, budgets."""

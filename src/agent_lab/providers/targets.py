@@ -1,0 +1,90 @@
+"""Models, ready to be asked: each with its provider, its price, its limiter and its counters."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from agent_lab.observability.metrics import GatewayMetrics, ModelMetrics
+from agent_lab.providers.base import Provider
+from agent_lab.providers.pricing import PriceList, prices_of
+from agent_lab.providers.registries.model_registry import ModelEntry
+from agent_lab.providers.registries.provider_registry import ProviderEntry, ProviderRegistry
+from agent_lab.providers.resilience.rate_limiter import RateLimiter
+
+
+class Target(NamedTuple):
+    """One model with everything that a call of it needs, found once."""
+
+    entry: ModelEntry
+    host: ProviderEntry
+    provider: Provider
+    limiter: RateLimiter
+    prices: PriceList | None
+    """None: nobody knows what it costs."""
+    metrics: ModelMetrics
+
+
+class Targets:
+    """Makes targets, and the providers behind them, at their first use.
+
+    Args:
+        hosts: The registry of providers.
+        make: Makes the provider of an entry.
+        metrics: Where the targets count.
+        now: The clock of the limiters, in seconds.
+    """
+
+    def __init__(
+        self,
+        hosts: ProviderRegistry,
+        make: Callable[[ProviderEntry], Provider],
+        metrics: GatewayMetrics,
+        now: Callable[[], float],
+    ) -> None:
+        self.hosts = hosts
+        self._make = make
+        self._metrics = metrics
+        self._now = now
+        self._providers: dict[str, Provider] = {}
+        self._limiters: dict[str, RateLimiter] = {}
+        self._targets: dict[str, Target] = {}
+
+    async def get(self, entry: ModelEntry) -> Target:
+        """The target of a model."""
+        if entry.key in self._targets:
+            return self._targets[entry.key]
+        host = self.hosts.get(entry.provider)
+        provider = self.provider(entry.provider)
+        # The price table takes half a second to read the first time: nobody else waits for it.
+        prices = await asyncio.to_thread(prices_of, entry, host)
+        metrics = ModelMetrics(self._metrics, entry.provider, entry.key)
+        target = Target(entry, host, provider, self.limiter(entry.provider), prices, metrics)
+        return self._targets.setdefault(entry.key, target)
+
+    def provider(self, name: str) -> Provider:
+        """The provider of a name.
+
+        Raises:
+            UnknownPluginError: No code speaks with it.
+        """
+        if name not in self._providers:
+            self._providers[name] = self._make(self.hosts.get(name))
+        return self._providers[name]
+
+    def limiter(self, name: str) -> RateLimiter:
+        """The limiter of a provider."""
+        if name not in self._limiters:
+            limits = self.hosts.get(name).limits
+            self._limiters[name] = RateLimiter(name, limits, now=self._now)
+        return self._limiters[name]
+
+    def made(self) -> Iterator[Provider]:
+        """The providers that were used so far."""
+        yield from self._providers.values()
+
+    async def aclose(self) -> None:
+        """Close every provider; later calls begin anew."""
+        self._targets.clear()
+        while self._providers:
+            _, provider = self._providers.popitem()
+            await provider.aclose()
