@@ -12,6 +12,7 @@ from agent_lab.providers.call_builder import (
     BuiltCall,
     build_call,
     estimated_tokens,
+    refused_params,
     seconds_left,
 )
 from agent_lab.providers.registries.model_registry import ModelEntry
@@ -36,10 +37,12 @@ def built(
     streamed: bool = True,
 ) -> BuiltCall:
     fields = {"key": "model", "provider": "host", "context_window": 100_000, **(model or {})}
+    entry = ModelEntry.model_validate(fields)
+    host = ProviderEntry(name="host", api="openai", unsupported_params=host_refuses)
     return build_call(
         GenerationRequest.parse({"prompt": "hi", **(request or {})}),
-        ModelEntry.model_validate(fields),
-        ProviderEntry(name="host", api="openai", unsupported_params=host_refuses),
+        entry,
+        refused_params(entry, host),
         STRATEGY,
         configured,
         streamed=streamed,

@@ -1,4 +1,4 @@
-"""What endpoints are given."""
+"""What endpoints are given. All `async`: FastAPI runs a plain dependency in a thread of its own."""
 
 from typing import Annotated
 
@@ -9,12 +9,12 @@ from agent_lab.errors import WrongMediaTypeError
 from agent_lab.lab import Lab
 
 
-def _lab(request: Request) -> Lab:
+async def _lab(request: Request) -> Lab:
     lab: Lab = request.app.state.lab
     return lab
 
 
-def _work(request: Request) -> RequestWork:
+async def _work(request: Request) -> RequestWork:
     work: RequestWork = request.app.state.work
     return work
 
@@ -25,7 +25,11 @@ def request_id_of(request: Request) -> str:
     return name
 
 
-def require_json(request: Request) -> None:
+async def _request_id(request: Request) -> str:
+    return request_id_of(request)
+
+
+async def require_json(request: Request) -> None:
     """Refuse a body of another type: a page in a browser can send such a one unasked.
 
     Raises:
@@ -41,5 +45,5 @@ def require_json(request: Request) -> None:
 
 LabDep = Annotated[Lab, Depends(_lab)]
 WorkDep = Annotated[RequestWork, Depends(_work)]
-RequestId = Annotated[str, Depends(request_id_of)]
+RequestId = Annotated[str, Depends(_request_id)]
 JsonOnly = Depends(require_json)

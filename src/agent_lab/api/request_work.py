@@ -54,7 +54,8 @@ class RequestWork:
                 if not task.done() and await request.is_disconnected():
                     raise ClientDisconnect
         finally:
-            await stop(task)
+            if not task.done():
+                await stop(task)
         return self.result(task)
 
     def result(self, task: asyncio.Task[Result]) -> Result:

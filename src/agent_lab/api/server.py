@@ -16,7 +16,7 @@ from agent_lab.api.request_work import RequestWork
 from agent_lab.config import Settings, load_settings
 from agent_lab.lab import Lab, build
 
-ROUTERS = (orchestrate.router, inference.router, catalogue.router, providers.router, system.router)
+ROUTERS = (inference.router, orchestrate.router, catalogue.router, providers.router, system.router)
 DESCRIPTION = """Language models, local and remote, deliberate on a question.
 
 `POST /api/orchestrate` runs a flow of several roles, `POST /api/inference` asks one model. Every

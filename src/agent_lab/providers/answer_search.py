@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from agent_lab.contracts import Attempt, GenerationRequest
@@ -67,23 +67,32 @@ class AnswerSearch:
         self._shown = False
         self.attempts: list[Attempt] = []
 
-    async def first_answer(self, targets: AsyncIterator[Target]) -> Found:
+    async def first_answer(
+        self, asked: Target, fallbacks: Callable[[], Awaitable[Sequence[Target]]]
+    ) -> Found:
         """Ask one model after the other, until one answers.
+
+        Args:
+            asked: The model that is meant.
+            fallbacks: Finds those that may answer instead; called when it failed, not before.
 
         Raises:
             AllProvidersFailedError: None of several did.
             AgentLabError: The only one failed, or failed in a way that another could not mend.
         """
-        failures: list[tuple[Target, AgentLabError]] = []
-        async for target in targets:
-            if failures and not self._may_follow(target, *failures[-1]):
+        try:
+            return await self._persist(asked)
+        except AgentLabError as error:
+            failures = [(asked, error)]
+        for target in await fallbacks():
+            if not self._may_begin_anew():
+                break
+            if not self._may_follow(target, *failures[-1]):
                 continue
             try:
                 found = await self._persist(target)
             except AgentLabError as error:
                 failures.append((target, error))
-                if not self._may_begin_anew():
-                    break
             else:
                 self._note_fallback(failures, target)
                 return found
@@ -215,13 +224,10 @@ class AnswerSearch:
         )
 
     def _note_fallback(self, failures: Sequence[tuple[Target, AgentLabError]], to: Target) -> None:
-        if failures:
-            meant, error = failures[0]
-            labels = (meant.entry.key, to.entry.key, error.code)
-            self._shared.metrics.fallbacks.labels(*labels).inc()
-            logger.warning(
-                "`%s` answers for `%s`: %s", to.entry.key, meant.entry.key, error.message
-            )
+        meant, error = failures[0]
+        labels = (meant.entry.key, to.entry.key, error.code)
+        self._shared.metrics.fallbacks.labels(*labels).inc()
+        logger.warning("`%s` answers for `%s`: %s", to.entry.key, meant.entry.key, error.message)
 
     def _failed(self, failures: Sequence[tuple[Target, AgentLabError]]) -> AgentLabError:
         target, error = failures[-1]

@@ -14,6 +14,9 @@ BYTES_PER_TOKEN = 3.5
 """For estimates before a call; what it really took is the provider's to say."""
 
 
+_OPTIONAL = ("temperature", "top_p", "top_k", "seed", "response_schema")
+
+
 class BuiltCall(NamedTuple):
     """A call, and what is known of it before it is made."""
 
@@ -29,7 +32,7 @@ class BuiltCall(NamedTuple):
 def build_call(
     request: GenerationRequest,
     entry: ModelEntry,
-    host: ProviderEntry,
+    refused: frozenset[str],
     strategy: Strategy,
     max_tokens: int | None,
     *,
@@ -40,7 +43,7 @@ def build_call(
     Args:
         request: What is asked.
         entry: The model that answers.
-        host: Where it lives.
+        refused: What it does not take: `refused_params`.
         strategy: How it is asked.
         max_tokens: The configured longest answer, in tokens; None: the strategy's.
         streamed: Whether somebody reads along.
@@ -51,23 +54,26 @@ def build_call(
     longest = _longest(
         request, entry, request.max_tokens or max_tokens or strategy.limits.max_tokens
     )
-    wanted = {
-        **strategy.sampling.as_params,
-        "max_tokens": longest,
-        **_given(request, ("temperature", "top_p", "top_k", "seed", "response_schema")),
-    }
+    wanted: dict[str, Any] = {**strategy.sampling.as_params, "max_tokens": longest}
+    for name in _OPTIONAL:
+        value = getattr(request, name)
+        if value is not None:
+            wanted[name] = value
     if request.stop:
         wanted["stop"] = list(request.stop)
-    refused = {*entry.unsupported_params, *host.unsupported_params}
-    if "json_schema" not in entry.capabilities:
-        refused.add("response_schema")
-    params = {name: value for name, value in wanted.items() if name not in refused}
-    dropped = tuple(sorted(set(wanted) - set(params)))
-    if request.context.tools:
-        dropped += ("tools",)
+    dropped = [name for name in wanted if name in refused]
+    for name in dropped:
+        del wanted[name]
     messages = _messages(request)
-    call = ProviderCall(entry, messages, params, request.role, streamed)
-    return BuiltCall(call, dropped, estimated_tokens(messages), longest)
+    call = ProviderCall(entry, messages, wanted, request.role, streamed)
+    tools = ("tools",) if request.context.tools else ()
+    return BuiltCall(call, (*sorted(dropped), *tools), estimated_tokens(messages), longest)
+
+
+def refused_params(entry: ModelEntry, host: ProviderEntry) -> frozenset[str]:
+    """The parameters that a model does not take, or its host does not."""
+    schema = () if "json_schema" in entry.capabilities else ("response_schema",)
+    return frozenset((*entry.unsupported_params, *host.unsupported_params, *schema))
 
 
 def estimated_tokens(messages: Iterable[Message]) -> int:
@@ -103,8 +109,3 @@ def _messages(request: GenerationRequest) -> tuple[Message, ...]:
     system = request.context.system
     head = (Message(role="system", content=system),) if system else ()
     return (*head, *request.context.history, Message(role="user", content=request.prompt))
-
-
-def _given(request: GenerationRequest, names: Iterable[str]) -> dict[str, Any]:
-    values = {name: getattr(request, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None}

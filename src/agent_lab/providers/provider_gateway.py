@@ -6,11 +6,11 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Self, get_args
 
 from agent_lab.config import Settings, load_settings
-from agent_lab.contracts import Budget, Constraints, GenerationRequest, GenerationResult
+from agent_lab.contracts import Constraints, GenerationRequest, GenerationResult
 from agent_lab.observability.logger import log_context
 from agent_lab.observability.metrics import STATES, GatewayMetrics
 from agent_lab.providers.answer_search import AnswerSearch, Resilience, Terms, out_of_time
@@ -180,7 +180,10 @@ class ProviderGateway:
         started = time.perf_counter()
         resolved = self.resolve_model(request.model_key, request.constraints)
         strategy = self.select_strategy(request.strategy, resolved.entry)
-        await self.targets.get(resolved.entry)  # what that takes once is not the call's time
+        asked = await self.targets.get(
+            resolved.entry
+        )  # what this takes once is not the call's time
+        must_stay = self._must_stay(asked, request)
         now = asyncio.get_running_loop().time()
         seconds = seconds_left(request, strategy, now)
         terms = Terms(
@@ -189,7 +192,7 @@ class ProviderGateway:
             lambda target: build_call(
                 request,
                 target.entry,
-                target.host,
+                target.refused,
                 strategy,
                 self._settings.max_tokens_default,
                 streamed=emit is not None,
@@ -202,7 +205,9 @@ class ProviderGateway:
         with log_context(provider=resolved.entry.provider):
             try:
                 async with asyncio.timeout_at(terms.deadline):
-                    found = await search.first_answer(self._who_may_answer(resolved.entry, terms))
+                    found = await search.first_answer(
+                        asked, lambda: self._fallbacks(asked, terms, must_stay=must_stay)
+                    )
             except TimeoutError as error:
                 late = out_of_time(resolved.entry, strategy, seconds)
                 search.list_attempts(late)
@@ -336,30 +341,34 @@ class ProviderGateway:
         """Free every model and connection."""
         await self.targets.aclose()
 
-    async def _who_may_answer(self, asked: ModelEntry, terms: Terms) -> AsyncIterator[Target]:
-        """The model that was asked, then its strategy's fallbacks that may stand in for it."""
-        first = await self.targets.get(asked)
-        must_stay = stays_here(
-            terms.request,
-            asked_is_local=first.provider.is_local,
-            default_is_local=self.targets.provider(self._settings.default_provider).is_local,
-        )
-        if must_stay and not first.provider.is_local:
-            refuse(asked, "the data policy `local` keeps text here")
-        yield first
+    async def _fallbacks(self, asked: Target, terms: Terms, *, must_stay: bool) -> list[Target]:
+        """The strategy's fallbacks that may answer instead of a model."""
+        fit = []
         for key in terms.strategy.fallbacks:
             target = await self.targets.get(self.models.get(key))
             reason = unfit_instead(
                 target.entry,
-                asked,
+                asked.entry,
                 terms.request,
                 is_local=target.provider.is_local,
                 must_stay=must_stay,
             )
             if reason:
-                logger.info("`%s` cannot answer for `%s`: %s", key, asked.key, reason)
+                logger.info("`%s` cannot answer for `%s`: %s", key, asked.entry.key, reason)
             else:
-                yield target
+                fit.append(target)
+        return fit
+
+    def _must_stay(self, asked: Target, request: GenerationRequest) -> bool:
+        """Whether the text must stay here; refuses a remote model if it must."""
+        must_stay = stays_here(
+            request,
+            asked_is_local=asked.provider.is_local,
+            default_is_local=self.targets.provider(self._settings.default_provider).is_local,
+        )
+        if must_stay and not asked.provider.is_local:
+            refuse(asked.entry, "the data policy `local` keeps text here")
+        return must_stay
 
     def _note_transition(self, transition: Transition) -> None:
         provider, model, before, after, reason, _ = transition
@@ -384,5 +393,5 @@ def _budgets(request: GenerationRequest, budget: BudgetKeeper | None) -> tuple[B
     kept = () if budget is None else (budget,)
     if limits.cost_budget_usd is None:
         return kept
-    own = Budget(cost_usd=limits.cost_budget_usd, allow_unpriced=limits.allow_unpriced)
-    return (*kept, BudgetKeeper(own))
+    own = BudgetKeeper(limits.cost_budget_usd, allow_unpriced=limits.allow_unpriced)
+    return (*kept, own)

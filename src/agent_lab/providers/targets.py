@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from agent_lab.observability.metrics import GatewayMetrics, ModelMetrics
 from agent_lab.providers.base import Provider
+from agent_lab.providers.call_builder import refused_params
 from agent_lab.providers.pricing import PriceList, prices_of
 from agent_lab.providers.registries.model_registry import ModelEntry
 from agent_lab.providers.registries.provider_registry import ProviderEntry, ProviderRegistry
@@ -22,6 +23,8 @@ class Target(NamedTuple):
     prices: PriceList | None
     """None: nobody knows what it costs."""
     metrics: ModelMetrics
+    refused: frozenset[str]
+    """The parameters that the model does not take."""
 
 
 class Targets:
@@ -58,7 +61,8 @@ class Targets:
         # The price table takes half a second to read the first time: nobody else waits for it.
         prices = await asyncio.to_thread(prices_of, entry, host)
         metrics = ModelMetrics(self._metrics, entry.provider, entry.key)
-        target = Target(entry, host, provider, self.limiter(entry.provider), prices, metrics)
+        limiter, refused = self.limiter(entry.provider), refused_params(entry, host)
+        target = Target(entry, host, provider, limiter, prices, metrics, refused)
         return self._targets.setdefault(entry.key, target)
 
     def provider(self, name: str) -> Provider:

@@ -76,7 +76,7 @@ class RunService:
         run_id = str(ULID())
         lang = request.lang or detect_language(request.input)
         seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
-        recorder = InMemoryRecorder(run_id, self._now, listener)
+        recorder, budget = InMemoryRecorder(run_id, self._now, listener), request.budget
         context = RunContext(
             gateway=self._gateway,
             request=request,
@@ -84,7 +84,7 @@ class RunService:
             secret=self._secret,
             recorder=recorder,
             models={key: model.entry.key for key, model in models.items()},
-            budget=None if request.budget is None else BudgetKeeper(request.budget),
+            budget=None if budget is None else BudgetKeeper(**budget.model_dump()),
             now=self._now,
         )
         started = {

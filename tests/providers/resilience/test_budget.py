@@ -6,16 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_lab.contracts import Budget
 from agent_lab.errors import BudgetExceededError
-from agent_lab.providers.resilience.budget import BudgetKeeper, refuse_unpriced
+from agent_lab.providers.resilience.budget import BudgetKeeper
 
 # Sixteenths of a dollar add up without rounding: what is expected can be compared exactly.
 UNIT = 1 / 16
 
 
 def keeper_of(cost_usd: float, *, allow_unpriced: bool = False) -> BudgetKeeper:
-    return BudgetKeeper(Budget(cost_usd=cost_usd, allow_unpriced=allow_unpriced))
+    return BudgetKeeper(cost_usd, allow_unpriced=allow_unpriced)
 
 
 class Hold(NamedTuple):
@@ -120,4 +119,3 @@ def test_an_unknown_price_that_is_allowed_holds_nothing():
     keeper = keeper_of(1.0, allow_unpriced=True)
     assert keeper.hold("mine", None) == 0.0
     assert keeper.hold("model", 1.0) == 1.0
-    refuse_unpriced("mine", Budget(cost_usd=1.0, allow_unpriced=True))

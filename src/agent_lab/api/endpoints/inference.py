@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request
+from fastapi.responses import Response
 
 from agent_lab.api.dependencies import JsonOnly, LabDep, RequestId, WorkDep
 from agent_lab.api.wire.errors import error_responses
@@ -70,12 +71,14 @@ GENERATION_ERRORS = (
 
 async def infer(
     body: InferenceRequest, request: Request, lab: LabDep, work: WorkDep, request_id: RequestId
-) -> InferenceResponse:
+) -> Response:
     """Ask one model directly. Leaving stops the model's work."""
     asked = body.to_generation_request()
     answering = work.start(lab.gateway.generate(asked))
     result = await work.finish(answering, request)
-    return InferenceResponse.of(result, body.prompt, request_id, datetime.now(UTC))
+    answer = InferenceResponse.of(result, body.prompt, request_id, datetime.now(UTC))
+    # Already checked: FastAPI would check it a second time, for more than the call cost.
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 for path in ("/api/inference", "/inference", "/api/inference/", "/inference/"):
@@ -85,6 +88,7 @@ for path in ("/api/inference", "/inference", "/api/inference/", "/inference/"):
         summary="Ask one model",
         methods=["POST"],
         dependencies=[JsonOnly],
+        response_model=InferenceResponse,
         responses=error_responses(
             *GENERATION_ERRORS, RequestOverLimitError, statuses={413: "request_too_large"}
         ),

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from agent_lab.providers.base import RateReport
@@ -90,17 +91,24 @@ def _until(value: str | None) -> float | None:
     """Seconds, from `6m0s`, `20ms`, `1.5` or a moment in RFC 3339."""
     if value is None:
         return None
-    plain = _number(value)
-    if plain is not None:
-        return plain
-    parts = _DURATION.findall(value)
-    if parts and _DURATION.sub("", value) == "":
-        seconds = sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
+    seconds = _duration(value)
+    if seconds is not None:
         return seconds if math.isfinite(seconds) else None
     try:
         return _seconds_to(datetime.fromisoformat(value))
     except ValueError:
         return None
+
+
+@lru_cache(maxsize=256)  # a host says the same few again and again
+def _duration(value: str) -> float | None:
+    plain = _number(value)
+    if plain is not None:
+        return plain
+    parts = _DURATION.findall(value)
+    if not parts or _DURATION.sub("", value) != "":
+        return None
+    return sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
 
 
 def _seconds_to(moment: datetime) -> float:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from agent_lab.errors import (
     ProviderError,
@@ -58,6 +59,7 @@ class Transport:
     def __init__(self, entry: ProviderEntry, key: str | None) -> None:
         self._entry = entry
         self._base_url = entry.base_url or ""
+        self._urls: dict[str, URL] = {}
         self._redact = Redactor([key] if key else [])
         self._headers = {
             "Content-Type": "application/json",
@@ -150,7 +152,7 @@ class Transport:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         request = self._client().request(
             method,
-            self._base_url + path,
+            self._url(path),
             data=body,
             headers=self._headers,
             allow_redirects=False,
@@ -171,6 +173,11 @@ class Transport:
             # Neither its words nor the error itself: they hold the host's bytes, or our headers.
             reason = f"broke the connection ({type(error).__name__})"
             raise self._unavailable(reason, model, again=not self._closed) from None
+
+    def _url(self, path: str) -> URL:
+        if path not in self._urls:
+            self._urls[path] = URL(self._base_url + path)
+        return self._urls[path]
 
     def _client(self) -> aiohttp.ClientSession:
         if self._closed:
