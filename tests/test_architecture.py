@@ -21,6 +21,8 @@ HEAVY = {
     "fastapi",
     "langchain_core",
     "langgraph",
+    "opentelemetry",
+    "prometheus_client",
     "pydantic_settings",
     "sqlalchemy",
     "torch",

@@ -27,10 +27,8 @@ PASS_THROUGH = "FastAPI + aiohttp"  # noqa: S105 a name
 OUR_SERVER = "ours, a server"
 LITELLM_PROXY = "LiteLLM proxy"
 
-TRACES: dict[str, str] | None = None
-"""THE PLACE that turns traces on: the variables that our gateway reads for it, such as
-`{"OTEL_EXPORTER_OTLP_ENDPOINT": "{url}"}`; the upstream takes the spans. None: it has no traces
-yet. What has to be called beside, `our_client._observe` calls."""
+TRACES: dict[str, str] | None = {"OTEL_EXPORTER_OTLP_ENDPOINT": "{url}"}
+"""The variables that turn traces on; the upstream takes the spans. None: leave traces off."""
 
 WIDE_LIMITS = """
 [providers.openai.limits]

@@ -202,6 +202,12 @@ class Settings(BaseSettings):
     strategies_file: Path | None = _key(
         "STRATEGIES_FILE", None, "Your own strategies.toml, merged over the shipped one."
     )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None,
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="Where spans of calls go, by OTLP over HTTP; unset: there are none. Needs the "
+        "extra `otel`.",
+    )
     offline: bool = _key("OFFLINE", False, "Never look for weights on the network.")
     hf_endpoint: str = Field(
         "https://huggingface.co",

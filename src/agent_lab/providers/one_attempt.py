@@ -12,7 +12,7 @@ from agent_lab.errors import (
     ProviderRateLimitError,
     TruncatedAnswerError,
 )
-from agent_lab.providers.base import Delta, Emit, ProviderAnswer
+from agent_lab.providers.base import Delta, Emit, ProviderAnswer, TokenCounts
 from agent_lab.providers.call_builder import BuiltCall
 from agent_lab.providers.resilience.budget import BudgetKeeper
 from agent_lab.providers.resilience.retry_policy import reaction_to
@@ -109,6 +109,22 @@ class OneAttempt:
         return Found(target, built, answer, cost, queue)
 
     async def _asked(self) -> ProviderAnswer:
+        """Call the provider, in a span of its own if somebody looks at spans."""
+        tracer, call = self._target.tracer, self._built.call
+        if tracer is None:
+            return await self._called()
+        entry = self._target.entry
+        with tracer.chat(entry.provider, entry.key, call.params, streamed=call.streamed) as span:
+            answer = await self._called()
+            span.set_attribute("gen_ai.response.finish_reasons", (answer.finish_reason,))
+            tokens = answer.tokens or TokenCounts()
+            span.set_attribute("gen_ai.usage.input_tokens", tokens.prompt)
+            span.set_attribute("gen_ai.usage.output_tokens", tokens.completion)
+            span.set_attribute("gen_ai.usage.cache_read.input_tokens", tokens.cached)
+            span.set_attribute("gen_ai.usage.cache_write.input_tokens", tokens.cache_write)
+            return answer
+
+    async def _called(self) -> ProviderAnswer:
         """Call the provider; an answer without text is none."""
         target, self._sent = self._target, True
         try:

@@ -5,14 +5,14 @@ import logging
 import math
 import sys
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Self, get_args
 
 from agent_lab.config import Settings, load_settings
 from agent_lab.contracts import Constraints, GenerationRequest, GenerationResult
 from agent_lab.observability.logger import log_context
-from agent_lab.observability.metrics import STATES, GatewayMetrics
+from agent_lab.observability.metrics import GatewayMetrics
+from agent_lab.observability.tracing import ChatTracer
 from agent_lab.providers.answer_search import AnswerSearch, Resilience, Terms, out_of_time
 from agent_lab.providers.base import PROVIDERS, Delta, Emit, Provider
 from agent_lab.providers.call_builder import build_call, seconds_left
@@ -34,14 +34,13 @@ from agent_lab.providers.registries.provider_registry import (
 )
 from agent_lab.providers.registries.strategy_registry import Strategy, StrategyRegistry
 from agent_lab.providers.resilience.budget import BudgetKeeper
-from agent_lab.providers.resilience.circuit_breaker import BreakerPolicy, Breakers, Transition
+from agent_lab.providers.resilience.circuit_breaker import BreakerPolicy, Breakers
+from agent_lab.providers.resilience.transition_log import TransitionLog
 from agent_lab.providers.resources import Resources, read_resources
 from agent_lab.providers.selection import excluded_by, refuse, stays_here, unfit_instead
 from agent_lab.providers.targets import Target, Targets
 
 logger = logging.getLogger(__name__)
-
-REMEMBERED_TRANSITIONS = 100
 
 
 class GenerationChunk(NamedTuple):
@@ -83,16 +82,20 @@ class ProviderGateway:
         self.strategies = strategies
         self.weights = weights
         self.metrics = GatewayMetrics()
-        self.transitions: deque[Transition] = deque(maxlen=REMEMBERED_TRANSITIONS)
-        """The latest changes of the circuit breakers' states, oldest first."""
+        self.transitions = TransitionLog(self.metrics)
         self._settings = settings
-        self.targets = Targets(hosts or ProviderRegistry(), provider, self.metrics, _now)
+        tracer = (
+            ChatTracer.to_endpoint(settings.otel_exporter_otlp_endpoint)
+            if settings.otel_exporter_otlp_endpoint
+            else None
+        )
+        self.targets = Targets(hosts or ProviderRegistry(), provider, self.metrics, _now, tracer)
         policy = BreakerPolicy(
             max_failures=settings.circuit_breaker_max_failures,
             timeout_s=settings.circuit_breaker_timeout,
             error_rate=settings.circuit_breaker_error_rate,
         )
-        self.breakers = Breakers(policy, _now, self._note_transition)
+        self.breakers = Breakers(policy, _now, self.transitions.note)
         self._shared = Resilience(self.breakers, self.metrics, settings.max_attempts)
         for strategy in strategies.all():
             for key in strategy.fallbacks:
@@ -180,9 +183,8 @@ class ProviderGateway:
         started = time.perf_counter()
         resolved = self.resolve_model(request.model_key, request.constraints)
         strategy = self.select_strategy(request.strategy, resolved.entry)
-        asked = await self.targets.get(
-            resolved.entry
-        )  # what this takes once is not the call's time
+        # What this takes the first time is not the call's time.
+        asked = await self.targets.get(resolved.entry)
         must_stay = self._must_stay(asked, request)
         now = asyncio.get_running_loop().time()
         seconds = seconds_left(request, strategy, now)
@@ -369,14 +371,6 @@ class ProviderGateway:
         if must_stay and not asked.provider.is_local:
             refuse(asked.entry, "the data policy `local` keeps text here")
         return must_stay
-
-    def _note_transition(self, transition: Transition) -> None:
-        provider, model, before, after, reason, _ = transition
-        self.transitions.append(transition)
-        self.metrics.breaker_state.labels(provider, model).set(STATES[after])
-        self.metrics.breaker_transitions.labels(provider, model, after).inc()
-        whose = f"`{provider}`" if model == "*" else f"`{model}` of `{provider}`"
-        logger.warning("The breaker of %s is %s, was %s: %s", whose, after, before, reason)
 
 
 def _now() -> float:

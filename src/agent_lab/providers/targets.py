@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from agent_lab.observability.metrics import GatewayMetrics, ModelMetrics
+from agent_lab.observability.tracing import ChatTracer
 from agent_lab.providers.base import Provider
 from agent_lab.providers.call_builder import refused_params
 from agent_lab.providers.pricing import PriceList, prices_of
@@ -25,6 +26,8 @@ class Target(NamedTuple):
     metrics: ModelMetrics
     refused: frozenset[str]
     """The parameters that the model does not take."""
+    tracer: ChatTracer | None = None
+    """None: nobody looks at spans."""
 
 
 class Targets:
@@ -35,6 +38,7 @@ class Targets:
         make: Makes the provider of an entry.
         metrics: Where the targets count.
         now: The clock of the limiters, in seconds.
+        tracer: Makes a span of every attempt; None: nobody looks at spans.
     """
 
     def __init__(
@@ -43,11 +47,13 @@ class Targets:
         make: Callable[[ProviderEntry], Provider],
         metrics: GatewayMetrics,
         now: Callable[[], float],
+        tracer: ChatTracer | None = None,
     ) -> None:
         self.hosts = hosts
-        self._make = make
+        self.make = make
         self._metrics = metrics
         self._now = now
+        self._tracer = tracer
         self._providers: dict[str, Provider] = {}
         self._limiters: dict[str, RateLimiter] = {}
         self._targets: dict[str, Target] = {}
@@ -62,7 +68,7 @@ class Targets:
         prices = await asyncio.to_thread(prices_of, entry, host)
         metrics = ModelMetrics(self._metrics, entry.provider, entry.key)
         limiter, refused = self.limiter(entry.provider), refused_params(entry, host)
-        target = Target(entry, host, provider, limiter, prices, metrics, refused)
+        target = Target(entry, host, provider, limiter, prices, metrics, refused, self._tracer)
         return self._targets.setdefault(entry.key, target)
 
     def provider(self, name: str) -> Provider:
@@ -72,7 +78,7 @@ class Targets:
             UnknownPluginError: No code speaks with it.
         """
         if name not in self._providers:
-            self._providers[name] = self._make(self.hosts.get(name))
+            self._providers[name] = self.make(self.hosts.get(name))
         return self._providers[name]
 
     def limiter(self, name: str) -> RateLimiter:
@@ -92,3 +98,5 @@ class Targets:
         while self._providers:
             _, provider = self._providers.popitem()
             await provider.aclose()
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)

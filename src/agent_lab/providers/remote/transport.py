@@ -16,6 +16,7 @@ from agent_lab.errors import (
     TruncatedAnswerError,
 )
 from agent_lab.observability.redaction import Redactor
+from agent_lab.observability.tracing import traceparent
 from agent_lab.providers.registries.provider_registry import ProviderEntry
 from agent_lab.providers.remote.silence import SilenceWatch
 from agent_lab.providers.remote.sse import EventParser, EventTooLongError, ServerEvent
@@ -150,11 +151,12 @@ class Transport:
     async def _open(
         self, method: str, path: str, model: str, body: bytes | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
+        parent = traceparent()
         request = self._client().request(
             method,
             self._url(path),
             data=body,
-            headers=self._headers,
+            headers={**self._headers, "traceparent": parent} if parent else self._headers,
             allow_redirects=False,
         )
         try:
