@@ -33,7 +33,9 @@ def draw(record: RunRecord, picture: Path) -> None:
     cast = [{"role": turn.role, "model": turn.model_resolved} for turn in record.turns]
     show("RUN_STARTED", run=record.model_dump(include={"flow", "seed", "lang"}), cast=cast)
     for turn in record.turns:
-        show("TEXT_MESSAGE_START", name=turn.role, metadata={"messages": []})
+        show(
+            "TEXT_MESSAGE_START", messageId=str(turn.seq), name=turn.role, metadata={"messages": []}
+        )
         show("TEXT_MESSAGE_CONTENT", delta=turn.text, reasoning=False)
         show("TEXT_MESSAGE_END", turn=turn.model_dump(mode="json"))
     console.print(f"\n{record.summary}", style="bold")
@@ -46,7 +48,7 @@ def main() -> None:
     """Read the record, write the picture."""
     saved, picture = map(Path, sys.argv[1:])
     fields = json.loads(saved.read_text(encoding="utf-8"))
-    record = RunRecord.model_validate({name: fields[name] for name in RunRecord.model_fields})
+    record = RunRecord.model_validate({n: fields[n] for n in RunRecord.model_fields if n in fields})
     draw(record, picture)
 
 

@@ -1,10 +1,12 @@
 """When one host fails another answers, and the result says what happened."""
 
+import io
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
+from agent_lab.cli.live_view import LiveView, plain_console
 from agent_lab.config import Settings
 from agent_lab.contracts import RunRequest
 from agent_lab.errors import (
@@ -17,6 +19,7 @@ from agent_lab.errors import (
 )
 from agent_lab.lab import build
 from agent_lab.providers.provider_gateway import ProviderGateway
+from agent_lab.runs.events import RunEvent
 from tests.faults.upstream import FaultyUpstream
 
 OPENAI, ANTHROPIC = "gpt-4o-mini", "claude-sonnet-4-6"
@@ -262,3 +265,24 @@ async def test_a_run_that_would_cost_too_much_ends_with_what_it_has(
     assert record.status == "completed"
     assert record.output == "the first host's answer"
     assert any("budget" in reason for reason in record.degraded)
+
+
+async def test_a_turn_that_broke_off_begins_anew_and_the_reader_is_told(
+    configured, gateway_of, first: FaultyUpstream
+):
+    first.script(["cut_chunked", "ok"])
+    lab = build(configured([]), gateway=gateway_of(ANTHROPIC))
+    events: list[RunEvent] = []
+    request = RunRequest(flow="challenge", input="hi", model=OPENAI, strategy="optimized")
+    record = await lab.runs.run(request, events.append)
+    creator = [e for e in events if e.payload.get("messageId") == "creator:0:0"]
+    starts = [n for n, e in enumerate(creator) if e.type == "TEXT_MESSAGE_START"]
+    assert len(starts) == 2
+    shown = [e.payload["delta"] for e in creator[starts[1] :] if e.type == "TEXT_MESSAGE_CONTENT"]
+    assert "".join(shown) == record.turns[0].text == "the second host's answer"
+    screen = io.StringIO()
+    view = LiveView(verbose=False, console=plain_console(file=screen, stderr=False))
+    for event in events:
+        view(event)
+    assert "it begins anew" in screen.getvalue()
+    assert f"{ANTHROPIC} answered for {OPENAI}" in screen.getvalue()

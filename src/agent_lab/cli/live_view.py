@@ -146,5 +146,7 @@ def took(turn: "Turn") -> str:
         f"{turn.seconds:.1f} s"
         + (f" ({parts})" if parts else "")
         + f" · {turn.prompt_tokens} tokens read{reused}, "
-        f"{turn.completion_tokens} written" + (" · model was loaded" if turn.model_warm else "")
+        f"{turn.completion_tokens} written"
+        + (f" · {turn.cost_usd:.4f} USD" if turn.cost_usd else "")
+        + (" · model was loaded" if turn.model_warm else "")
     )

@@ -141,8 +141,9 @@ def get_flow_summary(turns: Sequence[Turn], total_time: float) -> str:
     parts = [
         f"{len(turns)} turns in {total_time:.1f} s" + (f", {failed} failed" if failed else ""),
         f"{usage.completion_tokens} tokens written",
-        f"{warm} of {len(turns)} turns found the model loaded",
     ]
+    if any(turn.model_warm is not None for turn in turns):  # nobody knows it of a remote model
+        parts.append(f"{warm} of {len(turns)} turns found the model loaded")
     if usage.cached_tokens and usage.prompt_tokens:
         share = usage.cached_tokens / usage.prompt_tokens
         parts.append(f"{share:.0%} of the prompt tokens were already computed")
