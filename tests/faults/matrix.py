@@ -136,9 +136,10 @@ TABLE: Mapping[Mode, tuple[Case, ...]] = {
     Mode.SLOW_DOWN: (_BUSY, _BUSY, _LIMITED, _LIMITED),
     Mode.CONTEXT_LENGTH: (_TOO_LONG, _TOO_LONG, *(_TOO_LONG._replace(fallback=False),) * 2),
     Mode.ERROR_EVENT: (_BROKEN_MIDWAY, _BROKEN_MIDWAY, _BUSY_MIDWAY, _BUSY_MIDWAY),
-    Mode.HANG_BEFORE_HEADERS: (_OUT_OF_TIME, _MUTE, _OUT_OF_TIME, _MUTE),
-    Mode.HANG_MID_STREAM: (_OUT_OF_TIME, _SILENT, _OUT_OF_TIME, _SILENT),
-    Mode.KEEPALIVE_FOREVER: (_OUT_OF_TIME, _MUTE, _OUT_OF_TIME, _MUTE),
+    # An answer that comes at once is its own first token.
+    Mode.HANG_BEFORE_HEADERS: (_MUTE,) * 4,
+    Mode.HANG_MID_STREAM: (_MUTE, _SILENT, _MUTE, _SILENT),
+    Mode.KEEPALIVE_FOREVER: (_MUTE,) * 4,
     # A host that does not stream is one that answers.
     Mode.STREAM_FLIPPED: (_MISTAKEN, _OK, _MISTAKEN, _OK),
     Mode.HUGE_BODY: (_MISTAKEN, _CUT, _MISTAKEN, _CUT),

@@ -94,7 +94,7 @@ class Timeouts(Contract):
 
     connect_s: float = Field(10.0, gt=0)
     first_token_s: float = Field(300.0, gt=0)
-    """From the request to the first piece of a stream."""
+    """From the request to the first piece of a stream, or to an answer that comes at once."""
     between_tokens_s: float = Field(60.0, gt=0)
     """From one piece of a stream to the next; keep-alive comments do not count."""
 
