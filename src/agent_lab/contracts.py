@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     ValidationError,
 )
 from pydantic_core import PydanticCustomError
@@ -120,7 +121,7 @@ class Constraints(Contract):
     cost_budget_usd: float | None = Field(
         None, ge=0, strict=True, validation_alias=AliasChoices("cost_budget_usd", "cost_budget")
     )
-    allow_unpriced: bool = False
+    allow_unpriced: StrictBool = False
     """Whether a model whose price is unknown may answer in spite of a cost budget."""
     distinct_from: tuple[str, ...] = ()
     """Model keys that may not be chosen."""
@@ -322,7 +323,7 @@ class Budget(Contract):
 
     cost_usd: float = Field(ge=0, strict=True)
     """US dollars for all turns together; a call whose worst case does not fit is refused."""
-    allow_unpriced: bool = False
+    allow_unpriced: StrictBool = False
     """Whether models whose price is unknown may answer; their calls count as free."""
 
 

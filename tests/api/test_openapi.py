@@ -24,6 +24,8 @@ EXPECTED_ERRORS = {
     "/api/flows/{name}": {404},
     "/api/models/{key}": {404},
     "/api/strategies/{name}": {404},
+    "/api/providers/{name}": {404},
+    "/api/providers/{name}/reset": {400, 404, 413, 415, 422},
     "/readyz": {503},
 }
 

@@ -9,7 +9,7 @@ from agent_lab.api.dependencies import JsonOnly, LabDep
 from agent_lab.api.wire.errors import error_responses
 from agent_lab.api.wire.providers import ProviderView
 from agent_lab.contracts import Contract
-from agent_lab.errors import UnknownProviderError, WrongMediaTypeError
+from agent_lab.errors import InvalidRequestError, UnknownProviderError, WrongMediaTypeError
 from agent_lab.lab import Lab
 
 ProviderName = Annotated[str, Path(examples=["openai"])]
@@ -42,7 +42,9 @@ async def show_provider(name: ProviderName, lab: LabDep) -> ProviderView:
     summary="Close a provider's circuit breakers",
     dependencies=[JsonOnly],
     responses=error_responses(
-        WrongMediaTypeError, statuses={404: "unknown_provider", 413: "request_too_large"}
+        WrongMediaTypeError,
+        InvalidRequestError,
+        statuses={400: "invalid_request", 404: "unknown_provider", 413: "request_too_large"},
     ),
 )
 async def reset_provider(name: ProviderName, body: ResetRequest, lab: LabDep) -> ProviderView:
