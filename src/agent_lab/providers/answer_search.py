@@ -85,10 +85,10 @@ class AnswerSearch:
         except AgentLabError as error:
             failures = [(asked, error)]
         for target in await fallbacks():
-            if not self._may_begin_anew():
-                break
             if not self._may_follow(target, *failures[-1]):
                 continue
+            if not self._may_begin_anew():
+                break
             try:
                 found = await self._persist(target)
             except AgentLabError as error:
