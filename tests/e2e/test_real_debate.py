@@ -17,7 +17,9 @@ pytestmark = pytest.mark.weights(SMALLEST)
 
 async def debate(settings: Settings, **options) -> RunRecord:
     """The record of a real run, read back from its file."""
-    request = {"flow": "challenge", "input": TASK, "model": SMALLEST, "max_tokens": 24, **options}
+    fixed = {"flow": "challenge", "input": TASK, "model": SMALLEST, "max_tokens": 24}
+    # With some seeds a model this small begins with what ends the refiner's answer: no text.
+    request = {**fixed, "seed": 1, **options}
     async with build(settings) as lab:
         record = await lab.runs.run(RunRequest.parse(request))
         path = lab.runs.record_path(record.flow, record.id)
