@@ -32,13 +32,14 @@ async def remote(settings: Settings, upstream: FaultyUpstream, monkeypatch: pyte
         yield running
 
 
-async def test_providers_are_listed_without_their_keys(remote: Served):
+async def test_providers_are_listed_without_their_keys(remote: Served, upstream: FaultyUpstream):
     _, providers = await remote.get("/api/providers")
     shown = {provider["name"]: provider for provider in providers}
     assert {"local", "openai", "anthropic", "ollama"} <= set(shown)
     assert shown["openai"]["key_variable"] == "OPENAI_API_KEY"
     assert shown["openai"]["breaker"]["state"] == "closed"
     assert (shown["local"]["is_local"], shown["openai"]["is_local"]) == (True, False)
+    assert shown["openai"]["address"] == f"{upstream.url}/v1"
     assert "canary" not in str(providers)
 
 

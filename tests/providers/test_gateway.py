@@ -11,10 +11,12 @@ from agent_lab.errors import (
     InvalidRequestError,
     ProviderTimeoutError,
     ProviderUnavailableError,
+    TruncatedAnswerError,
     UnknownModelError,
+    UnknownProviderError,
     WeightsMissingError,
 )
-from agent_lab.providers.base import TokenCounts
+from agent_lab.providers.base import Delta, TokenCounts
 from agent_lab.providers.default_model import choose_default
 from agent_lab.providers.local.scripted_provider import ScriptedProvider, ScriptedReply
 from agent_lab.providers.local.weights.store import WeightsStore
@@ -240,3 +242,28 @@ async def test_text_that_must_stay_here_is_not_sent_elsewhere(settings: Settings
     with pytest.raises(InvalidRequestError, match="data policy"):
         await gateway.generate(GenerationRequest(prompt="hi", data_policy="local"))
     assert len(provider.calls) == 1
+
+
+@pytest.mark.parametrize("fault", [TypeError("mine"), OSError("mine")])
+async def test_what_a_reader_raises_is_the_readers(settings: Settings, fault: Exception):
+    def read(delta: Delta) -> None:
+        raise fault
+
+    gateway = gateway_of(settings, ScriptedProvider(lambda call: "one two three"))
+    with pytest.raises(type(fault), match="mine"):
+        await gateway.generate({"prompt": "hi"}, read)
+    assert gateway.breakers.states("scripted")["*"].failures == 0
+    assert (await gateway.generate({"prompt": "hi"})).text == "one two three"
+
+
+async def test_empty_answers_open_no_breaker(settings: Settings):
+    gateway = gateway_of(settings, ScriptedProvider(lambda call: " "))
+    for _ in range(4):
+        with pytest.raises(TruncatedAnswerError):
+            await gateway.generate({"prompt": "hi"})
+
+
+def test_a_default_provider_that_there_is_not_is_named_with_the_near_ones(settings: Settings):
+    mistyped = settings.model_copy(update={"default_provider": "opnai"})
+    with pytest.raises(UnknownProviderError, match="did you mean `openai`"):
+        ProviderGateway.from_settings(mistyped)

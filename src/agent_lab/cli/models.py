@@ -29,12 +29,13 @@ def list_models(*, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(found.rows, indent=2))
         return
-    typer.echo(f"{'MODEL':20} {'PROVIDER':12} {'SIZE':>8} {'WINDOW':>8}  {'READY':8} LICENCE")
+    typer.echo(f"{'MODEL':20} {'PROVIDER':12} {'SIZE':>8} {'WINDOW':>8}  {'READY':10} LICENCE")
     for row in found.rows:
         size = f"{row['bytes'] / 1e9:.2f} GB" if row["bytes"] else ""
+        ready = f"no {row['missing']}" if row["missing"] else "yes"
         typer.echo(
             f"{row['key']:20} {row['provider']:12} {size:>8} {row['context_window']:>8}  "
-            f"{_readiness(row):8} {row['licence']}".rstrip()
+            f"{ready:10} {row['licence']}".rstrip()
         )
     for provider, names in found.served.items():
         say(f"`{provider}` runs on this machine and serves: {', '.join(names) or 'no model'}")
@@ -105,17 +106,18 @@ def _described(gateway: "ProviderGateway", entry: "ModelEntry") -> "JsonObject":
         **entry.model_dump(mode="json"),
         "present": gateway.ready(entry),
         "path": str(gateway.weights.path(entry)) if local else None,
+        "missing": _missing(gateway, entry),
         "key_variable": gateway.targets.hosts.get(entry.provider).api_key_env,
     }
 
 
-def _readiness(row: "JsonObject") -> str:
-    """Whether a model can be asked, else what is missing."""
-    if row["present"]:
-        return "yes"
-    if row["provider"] == "local":
-        return "no"
-    return "no host" if row["cost_profile"] else "no key"
+def _missing(gateway: "ProviderGateway", entry: "ModelEntry") -> str:
+    """What has to be there before a model can be asked; empty: nothing."""
+    if gateway.ready(entry):
+        return ""
+    if entry.provider == "local":
+        return "weights"
+    return "host" if gateway.targets.provider(entry.provider).is_local else "key"
 
 
 async def _prices(gateway: "ProviderGateway", entry: "ModelEntry") -> str:

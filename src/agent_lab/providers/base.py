@@ -87,6 +87,8 @@ class Provider(ABC):
 
     is_local: bool = False
     """Whether the text of a call stays on this machine."""
+    address: str | None = None
+    """Where calls go; None: nowhere else."""
 
     @classmethod
     @abstractmethod

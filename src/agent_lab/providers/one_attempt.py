@@ -58,6 +58,7 @@ class OneAttempt:
         self._deadline = deadline
         self._emit = emit
         self._sent = False
+        self._readers_fault: Exception | None = None
 
     async def run(self) -> Found:
         """Hold what the call can cost, make it, and settle what it did cost.
@@ -139,12 +140,18 @@ class OneAttempt:
                 model=target.entry.key,
                 hint="agent_lab.providers.conformance says what a provider must do.",
             ) from error
+        if self._readers_fault is not None:
+            raise self._readers_fault
         if not answer.text.strip():
             raise _without_text(target, answer)
         return answer
 
     def _timed(self) -> Emit:
-        """What the provider shows the answer to; the first piece is timed."""
+        """What the provider shows the answer to; the first piece is timed.
+
+        What the reader raises is kept from the provider, which would take it for its own or the
+        host's fault, and raised once the answer, paid for by then, is settled.
+        """
         emit, begun, first = self._emit, time.perf_counter(), True
         if emit is None:
             return _silent
@@ -154,7 +161,11 @@ class OneAttempt:
             if first:
                 self._target.metrics.first_token_after(time.perf_counter() - begun)
                 first = False
-            emit(delta)
+            if self._readers_fault is None:
+                try:
+                    emit(delta)
+                except Exception as fault:  # noqa: BLE001 - raised again in `_called`
+                    self._readers_fault = fault
 
         return show
 

@@ -4,24 +4,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent_lab.providers.base import Delta, TokenCounts
+from agent_lab.providers.gathering import GatheredText
 from agent_lab.providers.thinking import ThinkSplitter
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")
 """Where hosts put what a model thinks: DeepSeek, vLLM and llama.cpp; Ollama and OpenRouter."""
 
 
-class ChatAnswer:
-    """Gathers one answer, whole or in chunks, and shows every piece of it.
+class ChatAnswer(GatheredText):
+    """Gathers one answer, whole or in chunks.
 
     Args:
-        emit: Shown every piece; what it was shown joins to `text` and `reasoning`.
+        emit: As in `GatheredText`.
     """
 
     def __init__(self, emit: Callable[[Delta], None]) -> None:
-        self._emit = emit
+        super().__init__(emit)
         self._splitter = ThinkSplitter()
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
         self._usage: Mapping[str, Any] | None = None
         self.finish_reason = ""
         self.refusal = ""
@@ -45,17 +44,7 @@ class ChatAnswer:
     def end(self) -> None:
         """Show what was held back until it was clear what it is."""
         for delta in self._splitter.end():
-            self._add(delta)
-
-    @property
-    def text(self) -> str:
-        """What the model said, so far."""
-        return "".join(self._text)
-
-    @property
-    def reasoning(self) -> str:
-        """What it thought, so far."""
-        return "".join(self._reasoning)
+            self.add(delta)
 
     @property
     def tokens(self) -> TokenCounts | None:
@@ -77,18 +66,14 @@ class ChatAnswer:
         came = False
         for field in REASONING_FIELDS:
             if thought := message.get(field):
-                self._add(Delta(thought, reasoning=True))
+                self.add(Delta(thought, reasoning=True))
                 came = True
                 break  # some hosts send the same thought under both names
         if content := message.get("content"):
             for delta in self._splitter.feed(content):
-                self._add(delta)
+                self.add(delta)
             came = True
         if refusal := message.get("refusal"):
             self.refusal += refusal
             came = True
         return came
-
-    def _add(self, delta: Delta) -> None:
-        (self._reasoning if delta.reasoning else self._text).append(delta.text)
-        self._emit(delta)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self, get_args
 
 from agent_lab.config import Settings, load_settings
 from agent_lab.contracts import Constraints, GenerationRequest, GenerationResult
+from agent_lab.errors import UnknownProviderError
 from agent_lab.observability.logger import log_context
 from agent_lab.observability.metrics import GatewayMetrics
 from agent_lab.observability.tracing import ChatTracer
@@ -106,13 +107,18 @@ class ProviderGateway:
         """Build a gateway from the environment, or from settings; nothing is loaded yet.
 
         Raises:
-            ConfigurationError: A registry file is wrong.
+            ConfigurationError: A registry file is wrong, or DEFAULT_PROVIDER names nobody.
         """
         settings = settings or load_settings()
+        hosts = ProviderRegistry.load(settings.models_file)
+        if settings.default_provider not in {*hosts.names(), *PROVIDERS.names()}:
+            raise UnknownProviderError(
+                settings.default_provider, hosts.names(), "DEFAULT_PROVIDER=local"
+            )
         return cls(
             ModelRegistry.load(settings.models_file),
             StrategyRegistry.load(settings.strategies_file),
-            hosts=ProviderRegistry.load(settings.models_file),
+            hosts=hosts,
             provider=lambda entry: PROVIDERS.get(entry.api).from_settings(settings, entry),
             settings=settings,
             weights=WeightsStore.from_settings(settings),

@@ -138,13 +138,17 @@ def test_what_may_pass_is_tried_again_and_then_elsewhere(error: ProviderError, b
         late("first_token"),
         late("between_tokens"),
         ProviderTimeoutError("Late."),
-        TruncatedAnswerError("Cut."),
         ProviderError("Odd."),
         AllProvidersFailedError("All."),
     ],
 )
 def test_what_was_begun_is_paid_for_and_is_not_begun_again_here(error: ProviderError):
     assert reaction_to(error) == Reaction(fallback="always", blames="model", billed=True)
+
+
+def test_an_answer_without_its_end_is_paid_for_and_nobodys_fault():
+    expected = Reaction(fallback="always", alive=True, billed=True)
+    assert reaction_to(TruncatedAnswerError("Cut.")) == expected
 
 
 def test_when_the_whole_time_is_over_nothing_follows_but_the_bill():

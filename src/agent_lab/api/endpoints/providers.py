@@ -24,7 +24,7 @@ class ResetRequest(Contract):
 @router.get("", summary="List providers")
 async def list_providers(lab: LabDep) -> tuple[ProviderView, ...]:
     """Where models live, and how each of these places fares."""
-    return tuple([await _view(lab, entry.name) for entry in lab.gateway.targets.hosts.all()])
+    return tuple([await _view(lab, name) for name in lab.gateway.targets.hosts.names()])
 
 
 @router.get(
@@ -55,8 +55,8 @@ async def reset_provider(name: ProviderName, body: ResetRequest, lab: LabDep) ->
 
 
 async def _view(lab: Lab, name: str) -> ProviderView:
-    known = {entry.name: entry for entry in lab.gateway.targets.hosts.all()}
-    if name not in known:
-        raise UnknownProviderError(name, list(known), "GET /api/providers")
+    hosts = lab.gateway.targets.hosts
+    if name not in hosts.names():
+        raise UnknownProviderError(name, hosts.names(), "GET /api/providers")
     now = asyncio.get_running_loop().time()
-    return await ProviderView.of(known[name], lab.gateway, now)
+    return await ProviderView.of(hosts.get(name), lab.gateway, now)

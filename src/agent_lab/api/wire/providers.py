@@ -71,7 +71,8 @@ class ProviderView(Contract):
 
     name: str
     api: str
-    base_url: str | None
+    address: str | None
+    """Where calls go, moved by its variable if that is set; null: nowhere else."""
     is_local: bool
     """Whether its text stays on this machine."""
     key_variable: str | None
@@ -88,12 +89,13 @@ class ProviderView(Contract):
     async def of(cls, entry: ProviderEntry, gateway: ProviderGateway, now: float) -> Self:
         """Show a provider as it is now."""
         breakers = {m: BreakerView.of(b) for m, b in gateway.breakers.states(entry.name).items()}
+        provider = gateway.targets.provider(entry.name)
         use = await gateway.targets.limiter(entry.name).status()
         return cls(
             name=entry.name,
             api=entry.api,
-            base_url=entry.base_url,
-            is_local=gateway.targets.provider(entry.name).is_local,
+            address=provider.address,
+            is_local=provider.is_local,
             key_variable=entry.api_key_env,
             limits=entry.limits,
             use=LimitUse(**use._asdict()),

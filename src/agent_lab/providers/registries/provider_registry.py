@@ -157,6 +157,10 @@ class ProviderRegistry:
             raise UnknownProviderError(name, list(self._entries), "agent-lab models list")
         return self._entries.get(name) or ProviderEntry(name=name, api=name)
 
+    def names(self) -> list[str]:
+        """The names that have an entry, in file order."""
+        return list(self._entries)
+
     def all(self) -> list[ProviderEntry]:
         """Every entry, in file order."""
         return list(self._entries.values())

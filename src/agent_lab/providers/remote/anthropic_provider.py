@@ -7,6 +7,7 @@ import orjson
 from typing_extensions import override
 
 from agent_lab.providers.base import Delta, Emit, ProviderCall, TokenCounts, provider
+from agent_lab.providers.gathering import GatheredText
 from agent_lab.providers.remote.host import HostProvider, JsonBody, RemoteErrorEvent, WireAnswer
 from agent_lab.providers.remote.sse import ServerEvent
 
@@ -47,26 +48,14 @@ class AnthropicProvider(HostProvider):
         return _MessageAnswer(emit)
 
 
-class _MessageAnswer:
+class _MessageAnswer(GatheredText):
     """Gathers a message, whole or by its events."""
 
     def __init__(self, emit: Emit) -> None:
-        self._emit = emit
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
+        super().__init__(emit)
         self._usage: dict[str, Any] = {}
         self.stop = ""
         self.complete = False
-
-    @property
-    def text(self) -> str:
-        """What the model said, so far."""
-        return "".join(self._text)
-
-    @property
-    def reasoning(self) -> str:
-        """What it thought, so far."""
-        return "".join(self._reasoning)
 
     @property
     def tokens(self) -> TokenCounts | None:
@@ -124,11 +113,9 @@ class _MessageAnswer:
 
     def _piece(self, part: Mapping[str, Any]) -> bool:
         if text := part.get("text"):
-            self._text.append(text)
-            self._emit(Delta(text))
+            self.add(Delta(text))
         if thought := part.get("thinking"):
-            self._reasoning.append(thought)
-            self._emit(Delta(thought, reasoning=True))
+            self.add(Delta(thought, reasoning=True))
         return True
 
     def _ended(self, said: Mapping[str, Any]) -> None:

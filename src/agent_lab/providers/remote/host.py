@@ -99,6 +99,7 @@ class HostProvider(Provider):
 
     def __init__(self, entry: ProviderEntry, key: str | None) -> None:
         here = is_loopback(entry.base_url or "")
+        self.address = entry.base_url
         self.is_local = here if entry.stays_local is None else entry.stays_local
         self._entry = entry
         self._key_missing = key is None and entry.api_key_env is not None and not here

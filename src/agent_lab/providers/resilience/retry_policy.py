@@ -54,7 +54,8 @@ REACTIONS: Mapping[type[AgentLabError], Reaction] = {
     ProviderUnavailableError: Reaction(retry=True, fallback="always", blames="provider"),
     ProviderOverloadedError: Reaction(retry=True, fallback="always", blames="model"),
     ModelNotServedError: Reaction(fallback="always", blames="model"),
-    TruncatedAnswerError: Reaction(fallback="always", blames="model", billed=True),
+    # The host works; that the text is empty or cut may be the question's doing.
+    TruncatedAnswerError: Reaction(fallback="always", alive=True, billed=True),
     # The limiter waits as long as the host asks for: no breaker is needed.
     ProviderRateLimitError: Reaction(retry=True, fallback="always"),
     # Asked again it would most likely be as slow, and what was generated is paid for.
