@@ -1,5 +1,6 @@
 """The scripts do what their first lines say."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def test_direct_inference_asks_one_model():
     ran = script("direct_inference.py", "Hi", "--model", "smollm2-135m", "--max-tokens", "4")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip()
-    assert "smollm2-135m: 4 tokens" in ran.stderr
+    assert re.search(r"smollm2-135m: [1-4] tokens? ", ran.stderr)
 
 
 def test_direct_inference_says_what_is_wrong():

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -81,6 +81,6 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def saved_runs(folder: Path = Path("outputs")) -> list[dict[str, object]]:
+def saved_runs(folder: Path = Path("outputs")) -> list[dict[str, Any]]:
     """Every saved run below a folder."""
     return [json.loads(path.read_text("utf-8")) for path in sorted(folder.rglob("*.json"))]

@@ -188,8 +188,10 @@ def test_ctrl_c_in_mid_turn_says_what_is_saved(arguments: tuple[str, ...], fake_
     assert out == ""
     [saved] = saved_runs()
     assert saved["status"] == "cancelled"
-    assert f"Interrupted. 1 of 3 turns is saved in `outputs/challenge_flows/{saved['id']}" in err
-    assert "\nagent-lab: Interrupted." in err
+    # A real challenger may have been brief, and done before the signal came.
+    ended = "1 of 3 turns is" if len(saved["turns"]) == 1 else "2 of 3 turns are"
+    where = f"outputs/challenge_flows/{saved['id']}"
+    assert f"\nagent-lab: Interrupted. {ended} saved in `{where}" in err
     assert "Traceback" not in err
 
 

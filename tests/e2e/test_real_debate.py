@@ -18,7 +18,6 @@ pytestmark = pytest.mark.weights(SMALLEST)
 async def debate(settings: Settings, **options) -> RunRecord:
     """The record of a real run, read back from its file."""
     fixed = {"flow": "challenge", "input": TASK, "model": SMALLEST, "max_tokens": 24}
-    # With some seeds a model this small begins with what ends the refiner's answer: no text.
     request = {**fixed, "seed": 1, **options}
     async with build(settings) as lab:
         record = await lab.runs.run(RunRequest.parse(request))
@@ -27,9 +26,23 @@ async def debate(settings: Settings, **options) -> RunRecord:
     return RunRecord.model_validate({name: saved[name] for name in RunRecord.model_fields})
 
 
+async def debate_in_which_all_spoke(settings: Settings) -> RunRecord:
+    """A real run without an empty turn.
+
+    A model this small now and then ends its answer before it begins. With which seed differs
+    from one processor to the next, so no seed is right everywhere.
+    """
+    for seed in range(20):
+        record = await debate(settings, seed=seed)
+        if len(record.turns) == 3 and all(turn.text for turn in record.turns):
+            return record
+    pytest.fail("with none of 20 seeds did all three roles say something")
+
+
 async def test_the_record_of_a_real_run_proves_what_each_role_was_sent(settings: Settings):
-    record = await debate(settings)
+    record = await debate_in_which_all_spoke(settings)
     assert record.status == "completed"
+    assert record.degraded == ()
     creator, challenger, refiner = record.turns
     sent = {turn.role: turn.messages[-1].content for turn in record.turns}
 

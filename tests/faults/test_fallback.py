@@ -243,11 +243,11 @@ async def test_one_debate_has_three_sources(
 ):
     gateway = gateway_of(local_context=2048)
     lab = build(configured([]), gateway=gateway)
-    models = {"creator": ANTHROPIC, "challenger": OPENAI, "refiner": "smollm2-135m"}
+    models = {"creator": "smollm2-135m", "challenger": OPENAI, "refiner": ANTHROPIC}
     request = RunRequest(flow="challenge", input="hi", models=models, max_tokens=16)
     record = await lab.runs.run(request)
     assert record.status == "completed", record.error
-    assert [turn.source for turn in record.turns] == ["anthropic", "openai", "local"]
+    assert [turn.source for turn in record.turns] == ["local", "openai", "anthropic"]
     assert record.degraded == ()
     assert record.usage.cost_usd
     assert record.price_table.startswith("genai-prices")
