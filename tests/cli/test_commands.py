@@ -189,6 +189,7 @@ def test_ctrl_c_in_mid_turn_says_what_is_saved(arguments: tuple[str, ...], fake_
     [saved] = saved_runs()
     assert saved["status"] == "cancelled"
     # A real challenger may have been brief, and done before the signal came.
+    assert len(saved["turns"]) in ((1,) if "scripted" in request.node.name else (1, 2))
     ended = "1 of 3 turns is" if len(saved["turns"]) == 1 else "2 of 3 turns are"
     where = f"outputs/challenge_flows/{saved['id']}"
     assert f"\nagent-lab: Interrupted. {ended} saved in `{where}" in err
