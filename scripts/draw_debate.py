@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent_lab.cli.live_view import LiveView, plain_console
 from agent_lab.contracts import RunRecord
-from agent_lab.orchestrator.run_recorder import EventType
+from agent_lab.orchestrator.run_recorder import EventType, message_id
 from agent_lab.runs.events import RunEvent
 
 WIDTH = 100
@@ -33,11 +33,11 @@ def draw(record: RunRecord, picture: Path) -> None:
     cast = [{"role": turn.role, "model": turn.model_resolved} for turn in record.turns]
     show("RUN_STARTED", run=record.model_dump(include={"flow", "seed", "lang"}), cast=cast)
     for turn in record.turns:
-        show(
-            "TEXT_MESSAGE_START", messageId=str(turn.seq), name=turn.role, metadata={"messages": []}
-        )
-        show("TEXT_MESSAGE_CONTENT", delta=turn.text, reasoning=False)
-        show("TEXT_MESSAGE_END", turn=turn.model_dump(mode="json"))
+        name = message_id(turn.path, turn.visit, turn.retry)
+        told = {"messages": [], "round": turn.round, "retry": turn.retry, "model": None}
+        show("TEXT_MESSAGE_START", messageId=name, name=turn.role, metadata=told)
+        show("TEXT_MESSAGE_CONTENT", messageId=name, delta=turn.text, reasoning=False)
+        show("TEXT_MESSAGE_END", messageId=name, turn=turn.model_dump(mode="json"))
     console.print(f"\n{record.summary}", style="bold")
     drawn = console.export_svg(title=f"agent-lab run {record.flow}")
     # A picture fetches nothing: the reader's own monospace font does.

@@ -1,9 +1,10 @@
-"""Writes what is generated from the code: configuration, errors, .env.example, modules.
+"""Writes what is generated from the code: configuration, errors, .env.example, modules, schema.
 
 Without an argument it writes the files; with `--check` it fails if one of them is out of date.
 """
 
 import inspect
+import json
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from agent_lab import errors
 from agent_lab.config import Settings, environment_keys
+from agent_lab.flows.schema import flow_schema
 
 REPOSITORY = Path(__file__).parent.parent
 SOURCE = REPOSITORY / "src" / "agent_lab"
@@ -84,10 +86,16 @@ def env_example() -> str:
     return "\n".join(lines)
 
 
+def flow_schema_file() -> str:
+    """The JSON Schema of flows."""
+    return json.dumps(flow_schema(), ensure_ascii=False, indent=2) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/configuration.md": configuration_page,
     "docs/errors.md": errors_page,
     ".env.example": env_example,
+    "docs/flow.schema.json": flow_schema_file,
     "docs/modules.md": partial(modules_page, SOURCE, PYPROJECT),
     "docs/modules.jsonl": partial(modules_jsonl, SOURCE, PYPROJECT),
 }

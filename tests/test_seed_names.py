@@ -19,6 +19,7 @@ FLOWS = "agent_lab.flows.graph_configs"
 PROMPTS = "agent_lab.flows.prompt_templates"
 PROVIDERS = "agent_lab.providers"
 SERVER = "agent_lab.api.server"
+ROUTERS = "agent_lab.orchestrator.routers"
 
 NAMES: list[tuple[str, str, tuple[str, ...]]] = [
     (AGENT, "run_routing_agent", ("user_input", "gateway", "flow_type", "verbose")),
@@ -26,6 +27,7 @@ NAMES: list[tuple[str, str, tuple[str, ...]]] = [
     (AGENT, "run", ("state", "flow_type")),
     ("agent_lab", "run_orchestrator", ("prompt", "flow_type")),
     (GRAPHS, "GraphBuilder", ("gateway",)),
+    (GRAPHS, "GraphBuilder.build_linear_flow_graph", ()),
     (GRAPHS, "GraphBuilder.build_challenge_flow_graph", ()),
     (GRAPHS, "GraphBuilder.build_graph_from_config", ()),
     (GRAPHS, "GraphBuilder.register_node", ()),
@@ -35,12 +37,16 @@ NAMES: list[tuple[str, str, tuple[str, ...]]] = [
     (GRAPHS, "get_graph_builder", ()),
     (GRAPHS, "build_routing_graph", ()),
     (NODES, "execution_node", ()),
+    (ROUTERS, "route_after_analysis", ("state",)),
+    (ROUTERS, "route_after_validation", ("state",)),
+    (ROUTERS, "should_include_history", ("state",)),
     (FLOWS, "FlowConfig", ()),
     (FLOWS, "NodeConfig", ()),
     (FLOWS, "EdgeConfig", ()),
     (FLOWS, "FLOW_CONFIGS", ()),
     (FLOWS, "get_flow_config", ()),
     (FLOWS, "get_challenge_flow_config", ()),
+    (FLOWS, "get_multi_perspective_flow_config", ()),
     (FLOWS, "list_available_flows", ()),
     (PROMPTS, "format_prompt_template", ()),
     (METRICS, "build_api_response", ()),

@@ -328,15 +328,16 @@ class InvalidFlowError(ValidationError):
 
     Args:
         flow: The flow's name.
-        faults: Every fault, each one sentence that names node, field and reason.
+        faults: Every fault, each one sentence that names node, field, reason and fix.
+        details: The same for programs.
     """
 
     code = "invalid_flow"
 
-    def __init__(self, flow: str, faults: Sequence[str]) -> None:
+    def __init__(self, flow: str, faults: Sequence[str], details: Sequence[Any] = ()) -> None:
         said = f"Flow `{flow}` cannot run: " + " ".join(faults)
-        super().__init__(said, details={"faults": list(faults)})
-        self.faults = tuple(faults)
+        super().__init__(said, details={"faults": list(details or faults)})
+        self.flow, self.faults = flow, tuple(faults)
 
 
 class CapacityError(AgentLabError):

@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,8 +11,12 @@ from typing import Any, Self
 from agent_lab.config import Settings, load_settings
 from agent_lab.contracts import RunRecord, RunRequest
 from agent_lab.errors import RunFailedError, StorageError
+from agent_lab.flows.catalogue import Catalogue
+from agent_lab.flows.flow_validator import FlowReport, validate
 from agent_lab.flows.graph_configs import FLOW_CONFIGS, FlowConfig
 from agent_lab.orchestrator.blocking import run_blocking
+from agent_lab.orchestrator.graph_builder import GraphBuilder
+from agent_lab.orchestrator.model_facts import with_models
 from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.runs.events import Listener
 from agent_lab.runs.service import RunService
@@ -27,6 +31,22 @@ class Lab:
     gateway: ProviderGateway
     flows: Mapping[str, FlowConfig]
     runs: RunService
+    builder: GraphBuilder = field(default_factory=GraphBuilder)
+
+    def catalogue(self) -> Catalogue:
+        """What flows can be made of here: types of node, routers, models, strategies, flows."""
+        return with_models(self.builder.catalogue(), self.gateway)
+
+    def check_flow(
+        self, flow: FlowConfig | Mapping[str, Any], request: RunRequest | None = None
+    ) -> FlowReport:
+        """Look for everything that is wrong with a flow; nothing is run.
+
+        Args:
+            flow: The flow, or the JSON object that should be one.
+            request: What is going to be asked, for the worst case; None: a task of 500 tokens.
+        """
+        return validate(flow, self.catalogue(), request)
 
     async def aclose(self) -> None:
         """Free every model and connection."""
@@ -44,12 +64,18 @@ class Lab:
         await self.aclose()
 
 
-def build(settings: Settings | None = None, *, gateway: ProviderGateway | None = None) -> Lab:
+def build(
+    settings: Settings | None = None,
+    *,
+    gateway: ProviderGateway | None = None,
+    flows: Mapping[str, FlowConfig] = FLOW_CONFIGS,
+) -> Lab:
     """Build a lab; nothing is loaded or connected yet.
 
     Args:
         settings: None: from the environment.
         gateway: None: as the settings say; tests and examples pass a scripted one.
+        flows: What can be run, by name.
 
     Raises:
         ConfigurationError: The settings or a registry file are wrong.
@@ -58,8 +84,9 @@ def build(settings: Settings | None = None, *, gateway: ProviderGateway | None =
     settings = settings or load_settings()
     gateway = gateway or ProviderGateway.from_settings(settings)
     secret = install_secret(settings.home_folder)
-    runs = RunService(gateway, FLOW_CONFIGS, outputs=settings.outputs_dir, secret=secret)
-    return Lab(gateway, FLOW_CONFIGS, runs)
+    builder = GraphBuilder(flows=flows)
+    runs = RunService(gateway, flows, outputs=settings.outputs_dir, secret=secret, builder=builder)
+    return Lab(gateway, flows, runs, builder)
 
 
 def install_secret(home: Path) -> bytes:

@@ -16,12 +16,14 @@ from agent_lab.api.wire.orchestrate import (
     OrchestrateResponse,
 )
 from agent_lab.config import Settings
+from agent_lab.flows.graph_configs import FLOW_CONFIGS
 from tests.api.conftest import Served
 
 EXPECTED_ERRORS = {
     "/api/inference": {400, 413, 415, 422, 502, 503, 504},
     "/api/orchestrate": {400, 413, 415, 422, 502, 503, 504},
     "/api/flows/{name}": {404},
+    "/api/flows/validate": {400, 413, 415, 422},
     "/api/models/{key}": {404},
     "/api/strategies/{name}": {404},
     "/api/providers/{name}": {404},
@@ -103,9 +105,12 @@ def test_every_reference_leads_somewhere(description: Any):
 
 def test_the_names_that_there_are_can_be_seen(description: Any):
     fields = description["components"]["schemas"]["OrchestrateRequest"]["properties"]
-    assert fields["flow_type"]["enum"] == ["challenge"]
+    assert fields["flow_type"]["enum"] == list(FLOW_CONFIGS)
     assert fields["model"]["anyOf"][0]["enum"] == ["first", "second", "third"]
-    assert fields["models"]["propertyNames"]["enum"] == ["challenger", "creator", "refiner"]
+    roles = fields["models"]["propertyNames"]["enum"]
+    assert {"challenger", "creator", "refiner", "ux_expert", "privacy_expert"} <= set(roles)
+    assert "expert" not in roles
+    assert {"rounds", "retries", "experts"} <= set(fields["inputs"]["propertyNames"]["enum"])
     assert "optimized" in fields["strategy"]["anyOf"][0]["enum"]
 
 

@@ -8,6 +8,8 @@ import pytest
 from agent_lab.api.wire.orchestrate import OrchestrateResponse
 from agent_lab.config import Settings
 from agent_lab.errors import ProviderUnavailableError
+from agent_lab.flows.flow_plan import plan_flow
+from agent_lab.flows.graph_configs import FLOW_CONFIGS
 from agent_lab.providers.local.scripted_provider import ScriptedProvider, ScriptedReply
 from tests.api.conftest import DEBATE, Serve, Served
 
@@ -93,7 +95,7 @@ async def test_row_5_an_unknown_flow_is_an_error(served: Served):
     assert answer["success"] is False
     assert answer["error"]["code"] == "unknown_flow"
     assert "did you mean `challenge`" in answer["error"]["message"]
-    assert answer["error"]["details"]["known"] == ["challenge"]
+    assert answer["error"]["details"]["known"] == list(FLOW_CONFIGS)
     status, _ = await served.get("/api/flows/chalenge")
     assert status == 404
 
@@ -178,6 +180,90 @@ async def test_row_13_fields_that_change_nothing_are_listed_as_dropped(served: S
     assert answer["dropped_params"] == ["agents", "retry_on_error", "tools"]
 
 
+@pytest.mark.parametrize(
+    ("flow", "given", "chosen", "dropped"),
+    [
+        ("linear", {"enable_history": True}, {"read_history": True}, []),
+        ("linear", {"enable_history": False}, {"read_history": False}, []),
+        ("linear", {"retry_on_error": True}, {}, []),
+        ("linear", {"retry_on_error": False}, {"retries": 0}, []),
+        ("linear", {"retry_on_error": False, "inputs": {"retries": 1}}, {"retries": 1}, []),
+        (
+            "linear",
+            {"enable_history": True, "inputs": {"read_history": False}},
+            {"read_history": False},
+            ["enable_history"],
+        ),
+        ("challenge", {"enable_history": True}, {}, ["enable_history"]),
+        ("challenge", {"enable_history": False, "retry_on_error": False}, {}, []),
+    ],
+)
+async def test_row_13_the_first_labs_switches_are_inputs_where_the_flow_has_them(
+    serve: Serve, settings: Settings, flow: str, given: Any, chosen: Any, dropped: list[str]
+):
+    async with serve(lambda call: "An answer.") as served:
+        status, answer = await served.post(
+            "/api/orchestrate", {"prompt": "Why?", "flow_type": flow, **given}
+        )
+    assert status == 200
+    assert answer["dropped_params"] == dropped
+    record = await _saved(settings, answer["id"], flow)
+    assert record["options"]["inputs"] == chosen
+
+
+async def test_an_input_that_a_flow_cannot_take_is_an_error(served: Served):
+    body = {"prompt": "x", "inputs": {"rounds": 0, "round": 2}}
+    status, answer = await served.post("/api/orchestrate", body)
+    assert status == 422
+    assert "`rounds` is `0`" in answer["error"]["message"]
+    assert "did you mean `rounds`" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("flow", list(FLOW_CONFIGS))
+async def test_every_shipped_flow_is_answered_in_the_same_form(serve: Serve, flow: str):
+    async with serve(lambda call: "An answer.") as served:
+        status, answer = await served.post(
+            "/api/orchestrate", {"prompt": "Why?", "flow_type": flow}
+        )
+    assert status == 200
+    view = OrchestrateResponse.model_validate(answer)
+    assert view.output == "An answer."
+    assert {node.id for node in view.flow.nodes} == {
+        n.id for n in plan_flow(FLOW_CONFIGS[flow]).nodes
+    }
+    assert set(view.outputs) == set(FLOW_CONFIGS[flow].outputs)
+
+
+async def test_issues_and_why_the_run_ended_are_told(serve: Serve):
+    script = {
+        "creator": "the draft",
+        "challenger": '[high] "draft": it is one; finish it.',
+        "refiner": "the final answer\nC1 fixed: finished",
+    }
+    async with serve(script) as served:
+        _, answer = await served.post("/api/orchestrate", {"prompt": "Why?"})
+    view = OrchestrateResponse.model_validate(answer)
+    assert [(issue.id, issue.severity, issue.status) for issue in view.issues] == [
+        ("C1", "high", "fixed")
+    ]
+    assert (view.stop_reason, view.outputs) == ("issues_closed", {"open_issues": 0})
+
+
+@pytest.mark.parametrize(
+    ("budget", "reason"), [({"calls": 2}, "budget"), ({"tokens": 5000}, "budget")]
+)
+async def test_a_limit_ends_a_run_with_the_best_answer_so_far(
+    served: Served, budget: Any, reason: str
+):
+    inputs = {"rounds": 50}
+    status, answer = await served.post(
+        "/api/orchestrate", {"prompt": "Why?", "inputs": inputs, "budget": budget}
+    )
+    assert status == 200
+    assert answer["success"]
+    assert answer["stop_reason"] == reason
+
+
 async def test_row_13_the_first_labs_defaults_are_taken_without_a_word(served: Served):
     defaults = {
         "agents": [],
@@ -237,8 +323,8 @@ async def test_a_cut_answer_says_so(serve: Serve):
     assert answer["finish_reason"] == "length"
 
 
-async def _saved(settings: Settings, run_id: str) -> Any:
+async def _saved(settings: Settings, run_id: str, flow: str = "challenge") -> Any:
     import json
 
-    path = settings.outputs_dir / "challenge_flows" / f"{run_id}.json"
+    path = settings.outputs_dir / f"{flow}_flows" / f"{run_id}.json"
     return json.loads(path.read_text("utf-8"))

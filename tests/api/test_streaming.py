@@ -5,7 +5,7 @@ from ag_ui.core import events as ag_ui
 from pydantic import TypeAdapter
 
 from agent_lab.api import run_stream
-from agent_lab.api.wire.events import RunStreamEvent
+from agent_lab.api.wire.events import RunStreamEvent, StepFinished, TextMessageStart
 from agent_lab.errors import ProviderUnavailableError
 from agent_lab.providers.local.scripted_provider import ScriptedProvider, ScriptedReply
 from tests.api.conftest import DEBATE, Clockwork, Serve, Served, each_event, events_of, slow
@@ -35,6 +35,43 @@ async def test_every_event_is_as_described_and_as_ag_ui_reads_it(served: Served)
     for _, data in events:
         RunStreamEvent.validate_python(data)
         ag_ui_event.validate_python(data)
+
+
+async def test_a_step_says_what_it_found_and_a_turn_which_round_it_is(serve: Serve):
+    body = {**STREAMED, "flow_type": "linear", "inputs": {"retries": 1}}
+    script = {"execution": ["TODO", "An answer."], "summary": "An answer."}
+    async with (
+        serve(script) as served,
+        served.http.post("/api/orchestrate", json=body) as response,
+    ):
+        events = [RunStreamEvent.validate_python(data) for _, data in await events_of(response)]
+    steps = [event.step for event in events if isinstance(event, StepFinished)]
+    assert [step.node_id for step in steps][:2] == ["task_analyzer", "execution"]
+    assert steps[0].values["task_analyzer_task_type"]
+    assert steps[0].next == ("execution",)
+    starts = [event.metadata for event in events if isinstance(event, TextMessageStart)]
+    assert [(told.node, told.round, told.retry) for told in starts] == [
+        ("execution", 1, 0),
+        ("execution", 1, 1),
+        ("summary", 1, 0),
+    ]
+
+
+async def test_experts_who_speak_at_the_same_time_are_told_apart(serve: Serve):
+    body = {**STREAMED, "flow_type": "multi_perspective"}
+    async with (
+        serve(lambda call: f"I am {call.role}.") as served,
+        served.http.post("/api/orchestrate", json=body) as response,
+    ):
+        events = [data for _, data in await events_of(response)]
+    for event in events:
+        RunStreamEvent.validate_python(event)
+    pieces = [event for event in events if event["type"] == "TEXT_MESSAGE_CONTENT"]
+    turns = {piece["messageId"] for piece in pieces}
+    assert len(turns) == 4
+    for turn in turns:
+        text = "".join(piece["delta"] for piece in pieces if piece["messageId"] == turn)
+        assert text == f"I am {turn.partition(':')[0]}."
 
 
 async def test_the_id_is_the_place_in_the_log_and_pieces_have_none(served: Served):

@@ -53,6 +53,16 @@ def broken_models_file(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setenv("AGENT_LAB_MODELS_FILE", str(folder / "own.toml"))
 
 
+def broken_flow_files(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    folder = Path.cwd().parent
+    (folder / "broken.json").write_text('{"name": "x",\n "nodes": [,]}', "utf-8")
+    (folder / "twice.json").write_text('{"name": "x", "nodes": [], "name": "y"}', "utf-8")
+    (folder / "list.json").write_text("[1, 2]", "utf-8")
+    (folder / "deep.json").write_text("[" * 100_000, "utf-8")
+    (folder / "binary.json").write_bytes(b"\xff\xfe{}")
+    (folder / "faulty.json").write_text('{"name": "x", "nodes": [], "colour": "red"}', "utf-8")
+
+
 class Case(NamedTuple):
     """A command that cannot work, and what it must say."""
 
@@ -140,6 +150,49 @@ CASES = {
         ("models", "list"), 4, ("`models.x`", "`window`", "context_window"), broken_models_file
     ),
     "unknown command": Case(("runn",), 2, ("runn", "agent-lab --help")),
+    "unknown flow to look at": Case(
+        ("flows", "validate", "chalenge"), 2, ("`chalenge`", "`challenge`", "agent-lab flows list")
+    ),
+    "flow file missing": Case(
+        ("run", "mine.json", "Why?"), 2, ("`mine.json`", "no such file", "agent-lab flows schema")
+    ),
+    "flow file no JSON": Case(
+        ("flows", "validate", "../broken.json"),
+        2,
+        ("`../broken.json`", "line 2, column 12", "agent-lab flows schema"),
+        broken_flow_files,
+    ),
+    "flow file with a field twice": Case(
+        ("flows", "show", "../twice.json"), 2, ("`name` twice",), broken_flow_files
+    ),
+    "flow file no object": Case(
+        ("flows", "test", "../list.json"), 2, ("no JSON object but a list",), broken_flow_files
+    ),
+    "flow file too deep": Case(
+        ("flows", "validate", "../deep.json"), 2, ("nested too deeply",), broken_flow_files
+    ),
+    "flow file no text": Case(
+        ("flows", "validate", "../binary.json"), 2, ("not UTF-8 text",), broken_flow_files
+    ),
+    "flow file faulty": Case(
+        ("run", "../faulty.json", "Why?"), 3, ("`x`", "colour", "nodes"), broken_flow_files
+    ),
+    "malformed input": Case(
+        (*RUN, "--input", "rounds"), 2, ("`--input rounds`", "`NAME=VALUE`", "flows show challenge")
+    ),
+    "unknown input": Case(
+        (*RUN, "--input", "round=2"), 2, ("`round`", "`rounds`", "agent-lab flows show challenge")
+    ),
+    "input out of range": Case((*RUN, "--input", "rounds=0"), 2, ("`rounds`", "less than 1")),
+    "unknown member": Case(
+        ("run", "multi_perspective", "Why?", "--input", "experts=ux,securty"),
+        2,
+        ("`securty`", "`security`"),
+    ),
+    "plan with an unknown model": Case((*RUN, "--plan", "--model", "gpt"), 2, ("`gpt`",)),
+    "plan with an unknown strategy": Case((*RUN, "--plan", "--strategy", "x"), 2, ("`x`",)),
+    "plan with an unknown role": Case((*RUN, "--plan", "--role", "critic=fake"), 2, ("`critic`",)),
+    "plan of an empty prompt": Case(("run", "challenge", " ", "--plan"), 2, ("`prompt`",)),
     "missing argument": Case(("run", "challenge"), 2, ("prompt", "agent-lab run --help")),
     "unknown option": Case((*RUN, "--models", "x"), 2, ("--models", "agent-lab run --help")),
     "unknown language": Case((*RUN, "--lang", "fr"), 2, ("fr", "en", "es", "agent-lab run --help")),

@@ -29,6 +29,10 @@ def commands(program: str) -> list[str]:
     return sorted({line.strip() for line in lines if line.strip().startswith(f"{program} ")})
 
 
+def flow_of_the_page() -> str:
+    return next(block for block in blocks("json") if '"entry_point"' in block)
+
+
 @pytest.mark.parametrize("block", blocks("python"))
 def test_a_python_block_runs(block: str, capsys: pytest.CaptureFixture[str]):
     exec(compile(block, "a page", "exec"), {"__name__": "__main__"})  # noqa: S102 - our own pages
@@ -43,6 +47,7 @@ def test_a_command_runs(command: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AGENT_LAB_DEFAULT_MODEL", SMALLEST)
     monkeypatch.setenv("MAX_TOKENS_DEFAULT", "8")
     Path("notes.md").write_text("Some notes.", "utf-8")
+    Path("my_flow.json").write_text(flow_of_the_page(), "utf-8")
     command = re.sub(r"qwen[\w.-]+", SMALLEST, command)
     arguments = shlex.split(command)[1:]
     limited = ["--max-tokens", "8"] if arguments[0] in {"run", "ask"} else []

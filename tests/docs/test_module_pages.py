@@ -31,7 +31,7 @@ def test_every_file_has_a_record_in_the_order_of_the_paths(records):
 
 
 def test_a_record_tells_names_types_and_imports(records):
-    contracts = records["src/agent_lab/contracts.py"]
+    contracts = records["src/agent_lab/contracts/base.py"]
     assert contracts["depends_on"] == ["agent_lab.errors"]
     assert "pydantic" in contracts["external"]
     assert not {"collections", "typing"} & set(contracts["external"])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from agent_lab.flows.conditions import (
+    AnyCondition,
     Combination,
     Comparison,
     Condition,
@@ -17,7 +18,7 @@ from agent_lab.flows.conditions import (
     variables,
 )
 
-ADAPTER: TypeAdapter[Comparison | Combination] = TypeAdapter(Condition)
+ADAPTER: TypeAdapter[AnyCondition] = TypeAdapter(Condition)
 ORDERS = ["gt", "gte", "lt", "lte"]
 NAMES = ["score", "creator_output", "challenger_status", "round"]
 
@@ -27,7 +28,7 @@ literals = st.none() | numbers | st.text(max_size=5)
 values = literals | st.floats()
 
 
-def trees(literals: st.SearchStrategy[Value]) -> st.SearchStrategy[Comparison | Combination]:
+def trees(literals: st.SearchStrategy[Value]) -> st.SearchStrategy[AnyCondition]:
     """Random conditions over `literals` and the values of `NAMES`."""
     operands = st.builds(Variable, var=st.sampled_from(NAMES)) | literals
     comparisons = st.builds(
@@ -51,7 +52,7 @@ conditions = trees(literals)
 states = st.dictionaries(st.sampled_from(NAMES), values)
 
 
-def parse(tree: Mapping[str, Any]) -> Comparison | Combination:
+def parse(tree: Mapping[str, Any]) -> AnyCondition:
     return ADAPTER.validate_python(tree)
 
 
@@ -123,6 +124,28 @@ def test_a_variable_reads_a_value_by_its_name():
     assert not holds(condition, {"score": 0.6})
 
 
+ROUTED = {"op": "route", "router": "route_after_validation", "to": "retry"}
+
+
+@pytest.mark.parametrize(("says", "expected"), [("retry", True), ("accept", False)])
+def test_a_route_holds_if_its_router_says_so(says: str, expected: bool):
+    asked: list[str] = []
+
+    def decide(router: str) -> str:
+        asked.append(router)
+        return says
+
+    assert holds(parse(ROUTED), {}, decide) is expected
+    assert holds(parse({"op": "not", "of": [ROUTED]}), {}, decide) is not expected
+    assert asked == ["route_after_validation"] * 2
+    assert variables(parse(ROUTED)) == set()
+
+
+def test_without_anybody_who_decides_a_route_is_an_error():
+    with pytest.raises(LookupError, match="route_after_validation"):
+        holds(parse(ROUTED), {})
+
+
 def test_both_sides_can_be_variables():
     condition = parse({"op": "lt", "left": {"var": "round"}, "right": {"var": "score"}})
     assert holds(condition, {"round": 1, "score": 2})
@@ -139,7 +162,7 @@ def test_a_name_without_a_value_is_none():
 
 
 @given(condition=conditions, state=states)
-def test_not_inverts(condition: Comparison | Combination, state: dict[str, Value]):
+def test_not_inverts(condition: AnyCondition, state: dict[str, Value]):
     negated = Combination(op="not", of=(condition,))
     assert holds(negated, state) is not holds(condition, state)
 
@@ -153,9 +176,7 @@ def test_and_or_and_not_agree_with_all_any_and_none(parts: Any, state: dict[str,
 
 
 @given(condition=conditions, state=states)
-def test_a_condition_always_answers_yes_or_no(
-    condition: Comparison | Combination, state: dict[str, Value]
-):
+def test_a_condition_always_answers_yes_or_no(condition: AnyCondition, state: dict[str, Value]):
     assert type(holds(condition, state)) is bool
 
 
@@ -178,21 +199,19 @@ def test_different_kinds_are_not_equal(left: str, right: Value):
 
 @given(condition=conditions)
 def test_variables_are_the_names_that_stand_anywhere_in_the_tree(
-    condition: Comparison | Combination,
+    condition: AnyCondition,
 ):
     text = condition.model_dump_json()
     assert variables(condition) == {name for name in NAMES if f'{{"var":"{name}"}}' in text}
 
 
 @given(condition=trees(st.none() | numbers.filter(math.isfinite) | st.text(max_size=5)))
-def test_a_condition_survives_json_unchanged(condition: Comparison | Combination):
+def test_a_condition_survives_json_unchanged(condition: AnyCondition):
     assert ADAPTER.validate_json(ADAPTER.dump_json(condition)) == condition
 
 
 @given(condition=conditions, state=states)
-def test_only_its_variables_decide_a_condition(
-    condition: Comparison | Combination, state: dict[str, Value]
-):
+def test_only_its_variables_decide_a_condition(condition: AnyCondition, state: dict[str, Value]):
     relevant = {name: state[name] for name in variables(condition) & set(state)}
     assert holds(condition, relevant) is holds(condition, state)
 

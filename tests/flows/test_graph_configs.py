@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent_lab.errors import UnknownFlowError
-from agent_lab.flows.flow_validator import validate
 from agent_lab.flows.graph_configs import (
     FLOW_CONFIGS,
     FlowConfig,
@@ -19,6 +18,7 @@ from agent_lab.flows.graph_configs import (
     get_flow_config,
     list_available_flows,
 )
+from agent_lab.orchestrator.flow_tester import run_flow_tests
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -38,6 +38,11 @@ BASE: dict[str, Any] = {
             "strategy": "precise",
             "temperature": 0.5,
             "max_tokens": 100,
+            "top_p": 0.9,
+            "top_k": 40,
+            "values": {"lens": "cost"},
+            "aliases": ["sketch"],
+            "group": {"members": {"one": {"name": "One"}}},
             "stop": ["END"],
             "config": {"depth": 1},
         },
@@ -50,8 +55,13 @@ BASE: dict[str, Any] = {
             "condition": {"op": "gte", "left": {"var": "round"}, "right": 2},
         }
     ],
+    "loops": [{"id": "rounds", "first": "draft", "last": "final", "max_rounds": {"input": "n"}}],
+    "inputs": {"n": {"type": "integer", "default": 2}},
     "data_policy": "local",
+    "budget": {"calls": 9},
     "output": ["final"],
+    "outputs": {"text": "final_output"},
+    "tests": [{"name": "it runs", "script": {"author": "x"}, "expect": {}}],
 }
 CHANGES: dict[str, Change] = {
     "name": lambda f: f.update(name="yours"),
@@ -74,6 +84,17 @@ CHANGES: dict[str, Change] = {
     "node max_tokens": lambda f: f["nodes"][0].update(max_tokens=101),
     "node stop": lambda f: f["nodes"][0].update(stop=["END", "STOP"]),
     "node config": lambda f: f["nodes"][0]["config"].update(depth=2),
+    "node top_p": lambda f: f["nodes"][0].update(top_p=1.0),
+    "node top_k": lambda f: f["nodes"][0].update(top_k=41),
+    "node values": lambda f: f["nodes"][0]["values"].update(lens="time"),
+    "node aliases": lambda f: f["nodes"][0].update(aliases=[]),
+    "node group": lambda f: f["nodes"][0]["group"]["members"].update(two={}),
+    "loops": lambda f: f["loops"][0].update(max_rounds=3),
+    "until": lambda f: f["loops"][0].update(until={"op": "eq", "left": 1, "right": 1}),
+    "inputs": lambda f: f["inputs"]["n"].update(default=3),
+    "budget": lambda f: f["budget"].update(calls=8),
+    "outputs": lambda f: f["outputs"].update(text="draft_output"),
+    "tests": lambda f: f["tests"].clear(),
     "edge": lambda f: f["edges"][0].update(source="final", target="draft"),
     "condition": lambda f: f["edges"][0]["condition"].update(right=3),
     "no condition": lambda f: f["edges"][0].update(condition=None),
@@ -102,14 +123,23 @@ def test_a_shipped_flow_is_called_as_its_file(name: str):
 
 
 @pytest.mark.parametrize("name", shipped_files())
-def test_a_shipped_flow_can_run(name: str):
-    validate(get_flow_config(name), {"execution"})
+async def test_a_shipped_flow_passes_its_own_tests_which_reach_every_node_and_edge(name: str):
+    report = await run_flow_tests(get_flow_config(name))
+    assert [(case.name, case.failures) for case in report.cases if case.failures] == []
+    assert report.cases
+    assert (report.unreached_nodes, report.untaken_edges) == ((), ())
 
 
 @pytest.mark.parametrize("name", shipped_files())
 def test_a_shipped_flow_speaks_english_and_spanish(name: str):
     flow = get_flow_config(name)
-    texts = [flow.description, flow.system_prompt, *(node.prompt_template for node in flow.nodes)]
+    texts: list[Any] = [flow.description, *(node.name for node in flow.nodes)]
+    texts += [node.prompt_template for node in flow.nodes if node.is_role]
+    texts += [flow.system_prompt] if flow.system_prompt else []
+    texts += [flow_input.description for flow_input in flow.inputs.values()]
+    for node in flow.nodes:
+        for member in node.group.members.values() if node.group else ():
+            texts += [member.name, *member.values.values()]
     for text in texts:
         assert isinstance(text, dict)
         assert set(text) == {"en", "es"}
@@ -188,7 +218,7 @@ def test_any_change_makes_another_version(change: Change):
 
 
 def test_every_field_of_flow_and_node_has_a_change_that_is_tested():
-    assert set(FlowConfig.model_fields) - {"nodes", "edges"} <= set(CHANGES)
+    assert set(FlowConfig.model_fields) - {"nodes", "edges", "schema_"} <= set(CHANGES)
     told = {name.split()[-1].replace("prompt", "prompt_template") for name in CHANGES}
     assert set(NodeConfig.model_fields) <= told
 

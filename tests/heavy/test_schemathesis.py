@@ -21,19 +21,30 @@ context_window = 4096
 cost_profile = { input = 0.0, output = 0.0 }
 options = { answers = { default = "an answer" } }
 """
+# What the description cannot say of a run: which roles and inputs belong to which flow (400, 422),
+# and that a run may end without an answer because its budget is too small for a single turn (402).
+CONFIG = """
+[[operations]]
+include-path-regex = "/orchestrate$"
+[operations.checks]
+positive_data_acceptance.expected-statuses = ["2xx", "400", "402", "422", "5xx"]
+"""
 
 
 def test_schemathesis_finds_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     (tmp_path / "models.toml").write_text(MODEL, "utf-8")
+    (tmp_path / "schemathesis.toml").write_text(CONFIG, "utf-8")
     monkeypatch.setenv("AGENT_LAB_MODELS_FILE", str(tmp_path / "models.toml"))
     monkeypatch.setenv("AGENT_LAB_DEFAULT_MODEL", "fake")
     with started("serve", "--port", "0") as server:
         address = f"{address_of(server)}/openapi.json"
         with urllib.request.urlopen(address, timeout=30) as response:  # noqa: S310 - loopback
             described = json.load(response)["paths"].values()
-        command = [str(Path(sys.executable).with_name("st")), "run", address]
+        program = str(Path(sys.executable).with_name("st"))
+        config = str(tmp_path / "schemathesis.toml")
+        command = [program, "--config-file", config, "run", address]
         ran = subprocess.run(
             [*command, "--checks", "all", "--max-examples", "20", "--no-color"],
             capture_output=True,

@@ -9,9 +9,11 @@ import pytest
 from agent_lab.config import Settings
 from agent_lab.contracts import ErrorInfo, RunRecord, RunRequest
 from agent_lab.errors import ProviderUnavailableError
+from agent_lab.flows.flow_plan import plan_flow
 from agent_lab.flows.graph_configs import (
     EdgeConfig,
     FlowConfig,
+    LoopConfig,
     NodeConfig,
     get_challenge_flow_config,
 )
@@ -30,7 +32,7 @@ from agent_lab.providers.registries.strategy_registry import StrategyRegistry
 from agent_lab.runs.service import RunService
 from tests.conftest import FIXED_SECRET
 
-CHALLENGE = get_challenge_flow_config()
+CHALLENGE = plan_flow(get_challenge_flow_config())
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MODELS = {"creator": "first", "challenger": "second", "refiner": "third"}
 REFUSED = {"first": ["top_k"], "second": ["seed"], "third": ["top_k"]}
@@ -166,8 +168,8 @@ async def test_nodes_that_nobody_asked_are_skipped_and_have_no_times(settings: S
     for node, config in zip(others, CHALLENGE.nodes[1:], strict=True):
         assert node == {
             "id": config.id,
-            "name": config.name,
-            "type": "execution",
+            "name": config.id.capitalize(),
+            "type": config.type,
             "role": config.id,
             "status": "skipped",
             "output": "",
@@ -177,21 +179,18 @@ async def test_nodes_that_nobody_asked_are_skipped_and_have_no_times(settings: S
 async def test_a_node_with_several_turns_shows_its_last_text_and_all_of_its_time(
     settings: Settings,
 ):
-    again = {"op": "lt", "left": {"var": "b_visits"}, "right": 2}
     flow = FlowConfig(
         name="loop",
         nodes=(NodeConfig(id="a"), NodeConfig(id="b", prompt_template="{a_output}")),
-        edges=(
-            EdgeConfig(source="a", target="b"),
-            EdgeConfig.model_validate({"source": "b", "target": "a", "condition": again}),
-        ),
+        edges=(EdgeConfig(source="a", target="b"),),
+        loops=(LoopConfig(id="rounds", first="a", last="b", max_rounds=2),),
         entry_point="a",
     )
     script = {
         "a": [slow("one", 1), slow("one two", 1)],
         "b": [slow("x", 10), slow("last words here", 10)],
     }
-    a, b = build_flow_nodes(await ran(settings, script, flow), flow)
+    a, b = build_flow_nodes(await ran(settings, script, flow), plan_flow(flow))
     assert (a["start_time"], a["end_time"]) == (0, 1 + 10 + 2)
     assert (b["start_time"], b["end_time"]) == (1, 1 + 10 + 2 + 30)
     assert (b["output"], b["turns"], b["tokens_generated"]) == ("last words here", 2, 4)

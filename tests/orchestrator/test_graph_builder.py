@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from agent_lab.contracts import ErrorInfo, RunRequest
+from agent_lab.deliberation.issues import Issue
 from agent_lab.errors import ConfigurationError, InvalidFlowError
 from agent_lab.flows.graph_configs import EdgeConfig, FlowConfig, NodeConfig
 from agent_lab.orchestrator.agent_state import AgentState, StateUpdate, new_state
@@ -45,8 +46,7 @@ def builder(order: list[str]) -> GraphBuilder:
     def note(config: NodeConfig, _: FlowConfig):
         async def run(state: AgentState, __: RunContext) -> StateUpdate:
             order.append(config.id)
-            visits = state["visits"].get(config.id, 0) + 1
-            return {"outputs": {config.id: config.id}, "visits": {config.id: visits}}
+            return {"outputs": {config.id: config.id}}
 
         return run
 
@@ -101,33 +101,57 @@ async def test_a_node_whose_only_edge_has_a_condition_can_be_the_last_one():
     assert await ran(config, "hello") == ["a", "b"]
 
 
-async def test_a_loop_runs_until_its_condition_fails():
-    again = {"op": "lt", "left": {"var": "b_visits"}, "right": 3}
-    assert await ran(flow(("a", "b"), ("b", "a", again), nodes="a b")) == ["a", "b"] * 3
+async def test_a_join_after_branches_of_unequal_length_runs_once():
+    # A deferred node of LangGraph's own would run twice here, the first time before `x`.
+    edges = ("ab", "ac", "bi", "ci", "ix", "xj", "aj")
+    order = await ran(flow(*((e[0], e[1]) for e in edges), nodes="a b c i x j"))
+    assert order == ["a", "b", "c", "i", "x", "j"]
 
 
-async def test_a_loop_without_a_terminal_is_refused():
-    with pytest.raises(InvalidFlowError, match="`a`, `b` has no way out"):
-        await ran(flow(("a", "b"), ("b", "a"), nodes="a b"))
+def looping(max_rounds: int, until: dict[str, Any] | None = None) -> FlowConfig:
+    loop = {"id": "rounds", "first": "a", "last": "b", "max_rounds": max_rounds, "until": until}
+    base = flow(("a", "b"), ("b", "c"), nodes="a b c")
+    return FlowConfig.model_validate({**base.model_dump(), "loops": [loop]})
 
 
-async def test_a_loop_that_never_ends_is_stopped_and_named():
-    always = {"op": "eq", "left": 1, "right": 1}
+async def test_a_loop_runs_until_its_bound_and_the_bound_is_the_stop_reason():
+    never = {"op": "eq", "left": {"var": "b_output"}, "right": "never"}
     order: list[str] = []
-    outcome = await run_flow(
-        flow(("a", "a", always), nodes="a"), context(), lang="en", builder=builder(order)
-    )
-    assert outcome.error is not None
-    assert outcome.error.code == "endless_flow"
+    config = looping(3, never)
+    outcome = await run_flow(config, context(), lang="en", builder=builder(order))
+    assert order == ["a", "b"] * 3 + ["c"]
+    assert outcome.stop_reason == "max_rounds"
+
+
+async def test_a_loop_ends_once_its_stop_rule_holds():
+    second = {"op": "eq", "left": {"var": "b_visits"}, "right": 2}
+    assert await ran(looping(9, second)) == ["a", "b"] * 2 + ["c"]
+
+
+async def test_a_loop_of_a_thousand_rounds_needs_no_other_limit():
+    assert len(await ran(looping(1000))) == 2001
+
+
+async def test_edges_that_make_a_circle_are_refused():
+    with pytest.raises(InvalidFlowError, match="circle of `a`, `b`, with nothing that bounds it"):
+        await ran(flow(("a", "b"), ("b", "a"), nodes="a b"))
 
 
 async def test_every_key_that_a_node_may_return_reaches_the_final_state():
     values: StateUpdate = {
         "outputs": {"a": "text"},
         "failures": {"b": ErrorInfo(code="x", message="y")},
-        "visits": {"a": 1},
         "models": {"a": "m"},
         "degraded": {"a": "why"},
+        "values": {"a_score": 0.5},
+        "task_type": "code",
+        "requirements": "- short",
+        "demanding": True,
+        "score": 0.5,
+        "accepted": True,
+        "issues": (Issue(id="C1", claim="wrong", severity="high"),),
+        "issue_floor": "high",
+        "history": "earlier",
     }
 
     def everything(config: NodeConfig, _: FlowConfig):

@@ -10,6 +10,8 @@ from agent_lab.api.endpoints.catalogue import models_of
 from agent_lab.api.wire.events import RunStreamEvent
 from agent_lab.api.wire.names import KIND
 from agent_lab.contracts import JsonObject
+from agent_lab.flows.flow_plan import member_node
+from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.lab import Lab
 
 EVENT = "RunStreamEvent"
@@ -46,8 +48,18 @@ def _names(lab: Lab) -> dict[str, list[str]]:
         "flows": list(lab.flows),
         "models": [view.key for view in models_of(lab) if view.present],
         "strategies": [strategy.name for strategy in lab.gateway.strategies.all()],
-        "roles": sorted({role for flow in lab.flows.values() for role in flow.roles()}),
+        "inputs": sorted({name for flow in lab.flows.values() for name in flow.inputs}),
+        "roles": sorted({role for flow in lab.flows.values() for role in _roles(flow)}),
     }
+
+
+def _roles(flow: FlowConfig) -> Iterator[str]:
+    """Every role of a flow, with those of members that take part only where somebody asks."""
+    for node in flow.nodes:
+        if node.is_role and node.group is not None and not node.role:
+            yield from (member_node(member, node.id) for member in node.group.members)
+        elif node.is_role:
+            yield node.speaker
 
 
 def _leave_out(description: JsonObject, *schemas: str) -> None:

@@ -1,14 +1,16 @@
-"""Reads what a command is given: prompts, attachments, models by role."""
+"""Reads what a command is given: prompts, attachments, models by role, inputs of a flow."""
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from agent_lab.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from agent_lab.contracts import Attachment
+    from agent_lab.flows.graph_configs import FlowConfig
 
 STANDARD_INPUT = "-"
 
@@ -57,6 +59,43 @@ def models_by_role(choices: Sequence[str], flow: str) -> dict[str, str]:
             )
         models[role] = key
     return models
+
+
+def flow_inputs(choices: Sequence[str], flow: "FlowConfig") -> dict[str, Any]:
+    """Read `name=value` choices: a value is JSON if it can be read as JSON, else text.
+
+    Members may also be written `a,b,c`; a text stays one where the flow wants a text.
+
+    Raises:
+        InvalidRequestError: One has another form.
+    """
+    chosen = {}
+    for choice in choices:
+        name, sign, text = choice.partition("=")
+        if not (name and sign):
+            raise InvalidRequestError(
+                f"`--input {choice}` is not of the form `NAME=VALUE`.",
+                hint=f"agent-lab flows show {flow.name}",
+            )
+        kind = flow.inputs[name].type if name in flow.inputs else ""
+        value = _json_or_text(text)
+        if kind == "string" and not isinstance(value, str):
+            value = text
+        if kind == "members" and not isinstance(value, list):
+            value = [part.strip() for part in text.split(",") if part.strip()]
+        chosen[name] = value
+    return chosen
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(constant)  # NaN and Infinity are no JSON
 
 
 def _read_text(path: Path) -> str:

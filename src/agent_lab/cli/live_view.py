@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_lab.cli.outputs import safe
+from agent_lab.cli.turn_order import OneAtATime
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 WORTH_SAYING = 0.05
 """Seconds; less is shown as 0.0."""
+COMPLETED = "completed"
+"""The stop reason of a run that no rule stopped."""
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 
 
@@ -29,7 +32,7 @@ def plain_console(**options: Any) -> "Console":
 
 
 class LiveView:
-    """Listens to one run.
+    """Listens to one run; turns that are taken at the same time are shown one after the other.
 
     Args:
         verbose: Also show the prompts.
@@ -40,14 +43,20 @@ class LiveView:
         self._console = console or plain_console()
         self._verbose = verbose
         self._waiting = self._console.status("")
+        self._in_order = OneAtATime()
         self._models: dict[str, str] = {}
+        self._colours: dict[str, str] = {}
         self._turn = ""
         self._turns = 0
         self._streamed = ""
         self._writing = False  # the cursor stands behind a piece of a turn
 
     def __call__(self, event: "RunEvent") -> None:
-        """Show one event."""
+        """Show one event, or keep it until the turn before it has ended."""
+        for due in self._in_order(event):
+            self._show(due)
+
+    def _show(self, event: "RunEvent") -> None:
         show = {
             "RUN_STARTED": self._run_started,
             "TEXT_MESSAGE_START": self._turn_started,
@@ -59,34 +68,42 @@ class LiveView:
             show(event)
 
     def has_shown(self, text: str) -> bool:
-        """Whether a text is what the last turn ended with on the screen."""
-        return self._streamed.strip() == text.strip()
+        """Whether the last turn on the screen was this text, whatever it was closed with."""
+        return bool(text.strip()) and self._streamed.strip().startswith(text.strip())
 
     def summary(self, record: "RunRecord", path: Path) -> None:
-        """Show what the whole run took, and where it is saved."""
-        self._console.print(record.summary, style="bold")
+        """Show what the whole run took, why it ended, and where it is saved."""
+        stopped = (
+            "" if record.stop_reason in ("", COMPLETED) else f" Stopped: {record.stop_reason}."
+        )
+        self._console.print(record.summary + stopped, style="bold")
         if path.exists():
             self._console.print(f"Saved: {path}", style="dim")
 
     def _run_started(self, event: "RunEvent") -> None:
         run = event.payload["run"]
         self._models = {member["role"]: member["model"] for member in event.payload["cast"]}
+        for role in self._models:
+            self._colour(role)
         self._console.print(f"{run['flow']} · seed {run['seed']} · {run['lang']}", style="dim")
 
     def _turn_started(self, event: "RunEvent") -> None:
-        role, messages = event.payload["name"], event.payload["metadata"]["messages"]
+        told = event.payload["metadata"]
+        role = _speaker(event.payload["messageId"], event.payload["name"])
         self._streamed = ""
         if event.payload["messageId"] == self._turn:
             self._console.print("\n↻ broke off; it begins anew", style="yellow")
             return
         self._turn = event.payload["messageId"]
         self._turns += 1
+        place = f" · round {told['round']}" if told["round"] > 1 else ""
+        place += f" · retry {told['retry']}" if told["retry"] else ""
         self._console.print(
-            f"\n━━ {self._turns} · {role}", style=f"bold {self._colour(role)}", end=""
+            f"\n━━ {self._turns} · {role}{place}", style=f"bold {self._colour(role)}", end=""
         )
-        self._console.print(f" · {self._models[role]}", style="dim")
+        self._console.print(f" · {told['model'] or self._models.get(role, '')}", style="dim")
         if self._verbose:
-            for message in messages:
+            for message in told["messages"]:
                 self._console.print(f"[{message['role']}]", style="dim italic")
                 self._console.print(safe(message["content"]), style="dim")
             self._console.print("[answer]", style="dim italic")
@@ -126,7 +143,14 @@ class LiveView:
             self._console.print()
 
     def _colour(self, role: str) -> str:
-        return COLOURS[list(self._models).index(role) % len(COLOURS)]
+        self._colours.setdefault(role, COLOURS[len(self._colours) % len(COLOURS)])
+        return self._colours[role]
+
+
+def _speaker(message_id: str, name: str) -> str:
+    """Who speaks, as the cast names it: with the nodes whose flow the turn is in."""
+    path = message_id.rpartition(":")[0].rpartition(":")[0]
+    return f"{path.rpartition('.')[0]}.{name}" if "." in path else name
 
 
 def took(turn: "Turn") -> str:

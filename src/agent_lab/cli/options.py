@@ -24,6 +24,18 @@ Budget = Annotated[
     float | None,
     typer.Option(metavar="USD", min=0, help="Most that it may cost; checked before each call."),
 ]
+MaxCalls = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Most calls of models; each attempt counts."),
+]
+MaxTotalTokens = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Most tokens that are read and written in all."),
+]
+MaxSeconds = Annotated[
+    float | None,
+    typer.Option(metavar="S", min=0, help="Most time; a call that is being answered is cut off."),
+]
 AllowUnpriced = Annotated[
     bool, typer.Option(help="With --budget: models of unknown price may answer, too.")
 ]
@@ -33,6 +45,19 @@ DataPolicy = Annotated[
         help="local: no text leaves this machine. Else it may, if a remote model is named."
     ),
 ]
+Input = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="NAME=VALUE",
+        help="One of the flow's inputs: JSON, or text; repeatable. Try: agent-lab flows list",
+    ),
+]
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NAME|FILE]…", help="Flows, or JSON files; none: all shipped flows."),
+]
+Lang = Annotated[Literal["en", "es"], typer.Option(help="Language of names and prompts.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write the whole record as JSON.")]
 OutputFile = Annotated[
     Path | None,

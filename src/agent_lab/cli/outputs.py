@@ -3,7 +3,7 @@
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -29,7 +29,7 @@ class Interrupted(Exception):  # noqa: N818 - the user's wish, no error
 
 def say(line: str) -> None:
     """Write one line to stderr."""
-    typer.echo(f"agent-lab: {' '.join(line.split())}", err=True)
+    typer.echo(safe(f"agent-lab: {' '.join(line.split())}"), err=True)
 
 
 def fail(error: "AgentLabError | ErrorInfo") -> int:
@@ -41,6 +41,18 @@ def fail(error: "AgentLabError | ErrorInfo") -> int:
 def safe(text: str) -> str:
     """Take out of a text what could drive the terminal."""
     return _CONTROL.sub("", text)
+
+
+def show(text: str) -> None:
+    """Write a text that may hold what others wrote, such as a flow's, to stdout."""
+    typer.echo(safe(text))
+
+
+def show_json(value: Any) -> None:
+    """Write a value as JSON to stdout."""
+    import json
+
+    typer.echo(json.dumps(value, indent=2))
 
 
 class Output:

@@ -13,6 +13,7 @@ from agent_lab.errors import WeightsMissingError
 
 if TYPE_CHECKING:
     from agent_lab.config import Settings
+    from agent_lab.flows.graph_configs import FlowConfig
     from agent_lab.lab import Lab
 
 Result = TypeVar("Result")
@@ -37,19 +38,31 @@ def open_settings(**overrides: Any) -> "Settings":
     return settings
 
 
-def with_lab(settings: "Settings", work: "Callable[[Lab], Awaitable[Result]]") -> Result:
+def with_lab(
+    settings: "Settings",
+    work: "Callable[[Lab], Awaitable[Result]]",
+    own: "FlowConfig | None" = None,
+) -> Result:
     """Build a lab, do some work with it, and free its models.
 
     On a terminal, weights that are missing are offered to be pulled; then the work begins again.
+
+    Args:
+        settings: The settings.
+        work: What is done.
+        own: A flow that the lab has beside those that are shipped.
     """
     from ulid import ULID
 
+    from agent_lab.flows.graph_configs import FLOW_CONFIGS
     from agent_lab.lab import build
     from agent_lab.observability.logger import log_context
 
+    flows = FLOW_CONFIGS if own is None else {**FLOW_CONFIGS, own.name: own}
+
     async def session() -> Result:
         with log_context(request_id=str(ULID())):
-            async with build(settings) as lab:
+            async with build(settings, flows=flows) as lab:
                 return await work(lab)
 
     try:

@@ -1,132 +1,206 @@
-"""Proves a flow before it runs: every fault at once, each with node, field and reason."""
+"""Proves a flow before it runs: every fault at once, and what it can take at the most."""
 
-from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, islice
+from typing import Any
 
-from agent_lab.errors import InvalidFlowError
-from agent_lab.flows.conditions import variables
-from agent_lab.flows.graph_configs import FlowConfig, NodeConfig
-from agent_lab.flows.prompt_templates import placeholders
+from pydantic import ValidationError
 
-STATE_NAMES = frozenset({"user_input", "lang", "request_id", "flow_type", "round"})
-"""Names that every prompt and condition may use, beside `<node>_output` and its like."""
+from agent_lab.contracts import Contract, RunRequest
+from agent_lab.errors import AgentLabError, InvalidFlowError
+from agent_lab.flows.catalogue import Catalogue
+from agent_lab.flows.course import Course
+from agent_lab.flows.flow_plan import FlowPlan, FlowTooLargeError, plan_flow
+from agent_lab.flows.graph_configs import FlowConfig
+from agent_lab.flows.validation import (
+    flow_tests,
+    kinds,
+    limits,
+    names,
+    reading,
+    registries,
+    roles,
+    structure,
+    ways,
+)
+from agent_lab.flows.validation.faults import Fault, Subject
+from agent_lab.flows.worst_case import WorstCase, worst_case
 
-_OF_NODE = ("output", "status", "visits")
+Rule = Callable[[Subject], Iterator[Fault]]
+
+MOST_FAULTS = 1000
+"""That are told of one flow."""
+
+OF_WRITTEN: tuple[Callable[[FlowConfig], Iterator[Fault]], ...] = (
+    structure.ids,
+    structure.members,
+    structure.inputs,
+)
+"""Rules of the flow as it is written; the others need a plan, which needs these."""
+OF_GRAPH: tuple[Rule, ...] = (ways.ways, ways.loops, ways.ends)
+"""Rules that follow edges: of no use where an edge leads nowhere."""
+OF_PARTS: tuple[Rule, ...] = (
+    kinds.kinds,
+    names.taken,
+    names.prompts,
+    names.conditions,
+    registries.registry_keys,
+    roles.drafts,
+    roles.judges,
+    flow_tests.flow_tests,
+)
+OF_ORDER: tuple[Rule, ...] = (names.reading,)
+"""Rules of what runs before what: of no use where edges make a circle."""
 
 
-def known_names(flow: FlowConfig) -> frozenset[str]:
-    """Every name that a condition of this flow can read."""
-    return STATE_NAMES | {f"{node.id}_{what}" for node in flow.nodes for what in _OF_NODE}
+class FlowReport(Contract):
+    """What validation found."""
+
+    flow: str
+    """The flow's name; empty where it has none."""
+    faults: tuple[Fault, ...] = ()
+    """Errors first."""
+    worst_case: WorstCase | None = None
+    """None where the flow cannot run, or nobody looked at the models."""
+
+    @property
+    def errors(self) -> tuple[Fault, ...]:
+        """Why the flow cannot run."""
+        return tuple(fault for fault in self.faults if fault.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Fault, ...]:
+        """What it may not have meant."""
+        return tuple(fault for fault in self.faults if fault.severity == "warning")
 
 
-def validate(flow: FlowConfig, node_types: Collection[str]) -> None:
-    """Check a flow without running anything.
+def validate(
+    flow: FlowConfig | Mapping[str, Any],
+    catalogue: Catalogue,
+    request: RunRequest | None = None,
+) -> FlowReport:
+    """Look for everything that is wrong with a flow, without running anything.
 
     Args:
-        flow: The flow.
-        node_types: The types of node that exist.
+        flow: The flow, or the JSON object that should be one.
+        catalogue: What flows can be made of.
+        request: What is going to be asked, for the worst case; None: a task of 500 tokens.
+    """
+    if isinstance(flow, FlowConfig):
+        unsafe = tuple(reading.unsafe(_unchecked(flow)))
+        if unsafe:
+            return FlowReport(flow=flow.name, faults=unsafe)
+    else:
+        try:
+            flow = read_flow(flow)
+        except InvalidFlowError as error:
+            faults = tuple(Fault.model_validate(fault) for fault in error.details["faults"])
+            return FlowReport(flow=error.flow, faults=faults)
+    found = _all(rule(flow) for rule in OF_WRITTEN)
+    plan = _plan(flow, {} if request is None else request.inputs, found)
+    if plan is None:
+        return FlowReport(flow=flow.name, faults=tuple(found))
+    subject = Subject(flow, plan, Course(plan), catalogue)
+    dangling = _has(found, "unknown_node", "duplicate_node")
+    found += _all(rule(subject) for rule in (*(() if dangling else OF_GRAPH), *OF_PARTS))
+    if not dangling and not _has(found, "unbounded_loop"):
+        found += _all(rule(subject) for rule in OF_ORDER)
+    if not _has(found, "endless_subflow"):
+        found += _all([_subflows(subject)])
+    found.sort(key=lambda fault: fault.severity)
+    is_sound = not any(fault.severity == "error" for fault in found)
+    if not is_sound or catalogue.models is None:
+        return FlowReport(flow=flow.name, faults=tuple(found))
+    worst = worst_case(plan, catalogue, request)
+    found += _all([limits.budget(subject, worst), limits.windows(subject, worst)])
+    return FlowReport(flow=flow.name, faults=tuple(found), worst_case=worst)
+
+
+def read_flow(content: Mapping[str, Any]) -> FlowConfig:
+    """Read a flow from the JSON object that should be one.
+
+    Raises:
+        InvalidFlowError: It is none; every fault is named.
+    """
+    if not isinstance(content, Mapping):
+        reason = "A flow is a JSON object."
+        raise _invalid("", [Fault(code="wrong_value", reason=reason)])
+    name = content.get("name")
+    flow = name if isinstance(name, str) else ""
+    unsafe = _all([reading.unsafe(content)])
+    if unsafe:
+        raise _invalid(flow, unsafe)
+    try:
+        return FlowConfig.model_validate(dict(content))
+    except ValidationError as error:
+        raise _invalid(flow, _all([reading.unreadable(content, error)])) from error
+
+
+def check_flow(flow: FlowConfig, catalogue: Catalogue) -> None:
+    """Refuse a flow that cannot run.
 
     Raises:
         InvalidFlowError: With every fault.
     """
-    faults = [*_graph_faults(flow)]
-    # A graph with dangling edges has no paths that are worth following.
-    faults = faults or [*_path_faults(flow)]
-    faults += [*_node_faults(flow, node_types), *_prompt_faults(flow), *_condition_faults(flow)]
-    if faults:
-        raise InvalidFlowError(flow.name, faults)
+    errors = validate(flow, catalogue).errors
+    if errors:
+        raise _invalid(flow.name, errors)
 
 
-def _graph_faults(flow: FlowConfig) -> Iterator[str]:
-    ids = [node.id for node in flow.nodes]
-    listed = _quoted(ids)
-    for node_id, count in Counter(ids).items():
-        if count > 1:
-            yield f"{count} nodes are called `{node_id}`; ids must differ."
-    if flow.entry_point not in ids:
-        yield f"The entry point `{flow.entry_point}` is no node; nodes are {listed}."
-    for edge in flow.edges:
-        for end in dict.fromkeys((edge.source, edge.target)):
-            if end not in ids:
-                yield f"The edge `{edge.source}` → `{edge.target}` names `{end}`, which is no " + (
-                    f"node; nodes are {listed}."
-                )
+def _invalid(flow: str, faults: Iterable[Fault]) -> InvalidFlowError:
+    listed = list(faults)
+    return InvalidFlowError(flow, list(map(str, listed)), [f.model_dump() for f in listed])
 
 
-def _node_faults(flow: FlowConfig, node_types: Collection[str]) -> Iterator[str]:
-    ids = [node.id for node in flow.nodes]
-    for node in flow.nodes:
-        if node.type not in node_types:
-            yield f"Node `{node.id}` has the unknown type `{node.type}`; known are " + (
-                f"{_quoted(node_types)}."
-            )
-    for name in flow.output:
-        if name not in ids:
-            yield f"`output` names `{name}`, which is no node; nodes are {_quoted(ids)}."
+def _all(parts: Iterable[Iterable[Fault]]) -> list[Fault]:
+    found = list(islice(chain.from_iterable(parts), MOST_FAULTS + 1))
+    if len(found) > MOST_FAULTS:
+        reason = f"There are more faults than {MOST_FAULTS}."
+        found[-1] = Fault(code="more_faults", reason=reason, fix="Mend these first.")
+    return found
 
 
-def _path_faults(flow: FlowConfig) -> Iterator[str]:
-    ways = {n.id: {edge.target for edge in flow.edges_from(n.id)} for n in flow.nodes}
-    reached = _reachable({flow.entry_point}, ways)
-    for node in flow.nodes:
-        if node.id not in reached:
-            yield f"Node `{node.id}` cannot be reached from `{flow.entry_point}`."
-    endless = reached - _ending(flow)
-    loop = [node_id for node_id in endless if node_id in _reachable(ways[node_id], ways)]
-    if loop:
-        yield f"The loop of {_quoted(loop)} has no way out; give one edge a condition."
+def _has(faults: Iterable[Fault], *codes: str) -> bool:
+    return any(fault.code in codes for fault in faults)
 
 
-def _ending(flow: FlowConfig) -> set[str]:
-    """Nodes after which the flow can end: at once, by a condition, or by all that must follow."""
-    ending = set(flow.terminal_nodes())
-    while True:
-        more = {
-            node.id
+def _unchecked(flow: FlowConfig) -> dict[str, Any]:
+    """The parts of a flow that can be as deep as anybody likes, and its longest texts."""
+    return {
+        "nodes": [
+            {"id": node.id, "config": node.config, "prompt_template": node.prompt_template}
             for node in flow.nodes
-            if any(e.condition is not None and e.target in ending for e in flow.edges_from(node.id))
-            or all(e.condition is not None or e.target in ending for e in flow.edges_from(node.id))
-        }
-        if more <= ending:
-            return ending
-        ending |= more
+        ],
+        "inputs": {name: {"default": config.default} for name, config in flow.inputs.items()},
+        "tests": [{"inputs": test.inputs} for test in flow.tests],
+    }
 
 
-def _prompt_faults(flow: FlowConfig) -> Iterator[str]:
-    known = STATE_NAMES | {f"{node.id}_output" for node in flow.nodes}
-    for node in flow.nodes:
-        for language, template in _templates(node):
-            for name in sorted(placeholders(template) - known):
-                yield f"Node `{node.id}`, prompt_template{language}: `{{{name}}}` is unknown; " + (
-                    f"known are {_quoted(known)}."
-                )
+def _plan(flow: FlowConfig, given: Mapping[str, Any], faults: list[Fault]) -> FlowPlan | None:
+    try:
+        return plan_flow(flow, given)
+    except AgentLabError as error:
+        if not _has(faults, "unknown_member", "empty_group"):  # these are the reason
+            code = "too_large" if isinstance(error, FlowTooLargeError) else "wrong_input"
+            field = "nodes" if code == "too_large" else "inputs"
+            faults.append(Fault(code=code, field=field, reason=error.message, fix=error.hint))
+    # What the caller gave is wrong: the flow itself can be looked at all the same.
+    return _plan(flow, {}, faults) if given else None
 
 
-def _condition_faults(flow: FlowConfig) -> Iterator[str]:
-    known = known_names(flow)
-    for edge in flow.edges:
-        if edge.condition is not None:
-            for name in sorted(variables(edge.condition) - known):
-                yield f"The edge `{edge.source}` → `{edge.target}` reads `{name}`, which is " + (
-                    f"unknown; known are {_quoted(known)}."
-                )
-
-
-def _templates(node: NodeConfig) -> list[tuple[str, str]]:
-    template = node.prompt_template
-    if isinstance(template, str):
-        return [("", template)]
-    return [(f".{language}", text) for language, text in template.items()]
-
-
-def _reachable(start: set[str], ways: dict[str, set[str]]) -> set[str]:
-    reached: set[str] = set()
-    frontier = set(start)
-    while frontier:
-        reached |= frontier
-        frontier = {end for node in frontier for end in ways[node]} - reached
-    return reached
-
-
-def _quoted(names: Collection[str]) -> str:
-    return ", ".join(f"`{name}`" for name in sorted(names))
+def _subflows(subject: Subject) -> Iterator[Fault]:
+    """The flows that nodes run can run themselves."""
+    flows = subject.catalogue.flows
+    for node, inner, inputs in kinds.subflows(subject.plan, {}, subject.catalogue):
+        try:
+            errors = validate(plan_flow(flows[inner], inputs), subject.catalogue).errors
+        except (KeyError, AgentLabError):
+            continue  # said of the node already
+        if errors:
+            yield Fault(
+                code="broken_subflow",
+                node=subject.written(node.id),
+                field="config.flow",
+                reason=f"The flow `{inner}` cannot run: {errors[0]}",
+                fix=f"`agent-lab flows check {inner}` tells all.",
+            )

@@ -5,18 +5,36 @@ keys of `StateUpdate` only, and the graph builder refuses any other. Keys that s
 have a reducer, so that parallel branches add to them instead of overwriting each other.
 """
 
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
 from typing_extensions import TypedDict
 
 from agent_lab.contracts import ErrorInfo, Language
+from agent_lab.deliberation.issues import Issue, Severity
+from agent_lab.flows.conditions import Value
+from agent_lab.flows.inputs import Scalar
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+T = TypeVar("T")
+Ledger: TypeAlias = tuple[Issue, ...]
+LedgerEntry: TypeAlias = Callable[[Ledger], Ledger]
+"""What a node does to the ledger, whatever a node beside it has entered in the meantime."""
 
 
-def merged(left: dict[str, object], right: dict[str, object]) -> dict[str, object]:
+def merged(left: dict[str, T], right: dict[str, T]) -> dict[str, T]:
     """Reducer: the right side's keys are added to the left side's."""
     return {**left, **right}
+
+
+def latest(left: T, right: T) -> T:
+    """Reducer: what was written last holds."""
+    return right
+
+
+def entered(left: Ledger, right: Ledger | LedgerEntry) -> Ledger:
+    """Reducer: an entry is made in the ledger as it stands, so parallel critics lose nothing."""
+    return right(left) if callable(right) else right
 
 
 class AgentState(TypedDict):
@@ -30,16 +48,42 @@ class AgentState(TypedDict):
     lang: Language
     head: str
     """The beginning that every role's first message shares."""
+    inputs: dict[str, Scalar]
+    """The flow's named inputs; no node changes them."""
     outputs: Annotated[dict[str, str], merged]
     """The last text of each node."""
     failures: Annotated[dict[str, ErrorInfo | None], merged]
     """Why a node's last turn gave no text; None after one that did."""
     visits: Annotated[dict[str, int], merged]
-    """How often each node has run."""
+    """How often each node has run; a retry is no further visit."""
     models: Annotated[dict[str, str], merged]
     """The model that gave each node's last text."""
     degraded: Annotated[dict[str, str], merged]
     """What went wrong on the way to a node's last text all the same; empty: nothing."""
+    values: Annotated[dict[str, Value], merged]
+    """What nodes found out, as `<node>_<name>`: scores, counts, task types, composed texts."""
+    task_type: Annotated[str, latest]
+    """What kind of task it is, as a task analyzer says; empty: nobody has looked."""
+    requirements: Annotated[str, latest]
+    """What the task explicitly asks for, as lines."""
+    demanding: Annotated[bool, latest]
+    """Whether the machine is worth a look before the task is begun."""
+    score: Annotated[float | None, latest]
+    """What the last output validator found, from 0 to 1; None: nobody has judged."""
+    accepted: Annotated[bool, latest]
+    """Whether that was enough."""
+    issues: Annotated[Ledger, entered]
+    """The ledger of what critics found and refiners answered."""
+    issue_floor: Annotated[Severity, latest]
+    """Least severity that counts as open in conditions, as the last critic or refiner has it."""
+    history: Annotated[str, latest]
+    """Earlier runs of the same owner, as prompts show them; empty: none, or nobody looked."""
+    rounds: Annotated[dict[str, int], merged]
+    """By loop: how many of its rounds are complete."""
+    routes: Annotated[dict[str, tuple[str, ...] | None], merged]
+    """Which nodes follow each node's last pass; None: it is going to run again."""
+    stops: Annotated[dict[str, str], merged]
+    """By loop that has ended: why."""
 
 
 class StateUpdate(TypedDict, total=False):
@@ -47,9 +91,17 @@ class StateUpdate(TypedDict, total=False):
 
     outputs: dict[str, str]
     failures: dict[str, ErrorInfo | None]
-    visits: dict[str, int]
     models: dict[str, str]
     degraded: dict[str, str]
+    values: dict[str, Value]
+    task_type: str
+    requirements: str
+    demanding: bool
+    score: float | None
+    accepted: bool
+    issues: Ledger | LedgerEntry
+    issue_floor: Severity
+    history: str
 
 
 def failures_of(state: AgentState) -> dict[str, ErrorInfo]:
@@ -57,8 +109,25 @@ def failures_of(state: AgentState) -> dict[str, ErrorInfo]:
     return {node_id: error for node_id, error in state["failures"].items() if error is not None}
 
 
+def updated(state: AgentState, update: Mapping[str, Any]) -> AgentState:
+    """The state as it will be once an update has been taken in."""
+    fields: dict[str, Any] = dict(state)
+    for key, value in update.items():
+        if key == "issues":
+            fields[key] = entered(fields[key], value)
+        else:
+            fields[key] = merged(fields[key], value) if isinstance(value, dict) else value
+    return cast(AgentState, fields)
+
+
 def new_state(
-    *, request_id: str, flow_type: str, user_input: str, lang: Language, head: str
+    *,
+    request_id: str,
+    flow_type: str,
+    user_input: str,
+    lang: Language,
+    head: str,
+    inputs: Mapping[str, Scalar] | None = None,
 ) -> AgentState:
     """The state with which a run begins."""
     return AgentState(
@@ -68,9 +137,22 @@ def new_state(
         user_input=user_input,
         lang=lang,
         head=head,
+        inputs=dict(inputs or {}),
         outputs={},
         failures={},
         visits={},
         models={},
         degraded={},
+        values={},
+        task_type="",
+        requirements="",
+        demanding=False,
+        score=None,
+        accepted=False,
+        issues=(),
+        issue_floor="low",
+        history="",
+        rounds={},
+        routes={},
+        stops={},
     )

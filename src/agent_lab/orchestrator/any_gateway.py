@@ -11,11 +11,12 @@ from agent_lab.errors import (
     AgentLabError,
     ConfigurationError,
     ProviderError,
+    ProviderTimeoutError,
     TruncatedAnswerError,
 )
 from agent_lab.orchestrator.run_context import Gateway
 from agent_lab.providers.provider_gateway import GenerationChunk
-from agent_lab.providers.resilience.budget import BudgetKeeper
+from agent_lab.providers.resilience.budget import NOTHING, BudgetKeeper
 
 logger = logging.getLogger(__name__)
 
@@ -56,12 +57,20 @@ class _WholeAnswers:
         if budget is not None:
             budget.hold(request.model_key or "the gateway's model", None)  # nobody knows its price
         try:
-            result = _as_result(await self._ask(request), request)
+            async with asyncio.timeout_at(request.deadline):
+                result = _as_result(await self._ask(request), request)
         except AgentLabError:
             raise
+        except TimeoutError as error:
+            raise ProviderTimeoutError(f"The gateway did not answer in time: {error!r}.") from error
         except Exception as error:
             logger.exception("The gateway failed")
             raise ProviderError(f"The gateway failed: {error!r}.") from error
+        if budget is not None:
+            used = result.usage
+            budget.settle(
+                NOTHING, used.cost_usd or 0.0, used.prompt_tokens + used.completion_tokens
+            )
         if not result.text.strip():
             raise TruncatedAnswerError("The gateway answered without any text.")
         yield GenerationChunk(result.text)

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from agent_lab.contracts import ErrorInfo, JsonObject, RunRecord, Turn, Usage
-from agent_lab.flows.graph_configs import FlowConfig, NodeConfig, get_challenge_flow_config
+from agent_lab.contracts import ErrorInfo, JsonObject, Language, RunRecord, Step, Turn, Usage
+from agent_lab.flows.flow_plan import FlowPlan, plan_flow
+from agent_lab.flows.graph_configs import NodeConfig, get_challenge_flow_config
+from agent_lab.flows.prompt_templates import in_language
 
 PREVIEW = 200
 """Characters of a node's output that an answer shows unless it is verbose."""
 
 
-def build_api_response(record: RunRecord, flow: FlowConfig, *, verbose: bool = False) -> JsonObject:
+def build_api_response(record: RunRecord, flow: FlowPlan, *, verbose: bool = False) -> JsonObject:
     """What a caller of a finished run is answered, under the names that the first lab gave.
 
     Args:
@@ -37,6 +39,8 @@ def build_api_response(record: RunRecord, flow: FlowConfig, *, verbose: bool = F
         "degraded": list(record.degraded),
         "dropped_params": sorted({name for turn in record.turns for name in turn.dropped_params}),
         "summary": record.summary,
+        "outputs": record.outputs,
+        "issues": list(record.issues),
     }
 
 
@@ -44,7 +48,7 @@ def build_error_response(
     error: ErrorInfo,
     request_id: str,
     record: RunRecord | None = None,
-    flow: FlowConfig | None = None,
+    flow: FlowPlan | None = None,
     *,
     verbose: bool = False,
 ) -> JsonObject:
@@ -72,7 +76,7 @@ def build_error_response(
 
 
 def build_flow_nodes(
-    record: RunRecord, flow: FlowConfig, *, verbose: bool = False
+    record: RunRecord, flow: FlowPlan, *, verbose: bool = False
 ) -> list[JsonObject]:
     """Each node of a flow with what its recorded turns show; times are seconds from the start.
 
@@ -80,22 +84,42 @@ def build_flow_nodes(
     of its last one. A node without a turn is `skipped`.
     """
     begin = record.started_at or record.created_at
-    turns = {node.id: [t for t in record.turns if t.node_id == node.id] for node in flow.nodes}
-    return [_node(node, turns[node.id], begin, verbose=verbose) for node in flow.nodes]
+    return [
+        _node(
+            node,
+            [turn for turn in record.turns if _is_of(turn, node)],
+            [step for step in record.steps if step.path == node.id],
+            begin,
+            record.lang,
+            verbose=verbose,
+        )
+        for node in flow.nodes
+    ]
 
 
 def build_challenge_flow_nodes(record: RunRecord, *, verbose: bool = False) -> list[JsonObject]:
     """`build_flow_nodes` of a run of the `challenge` flow."""
-    return build_flow_nodes(record, get_challenge_flow_config(), verbose=verbose)
+    inputs = record.options.get("inputs", {})
+    plan = plan_flow(get_challenge_flow_config(), inputs)
+    return build_flow_nodes(record, plan, verbose=verbose)
 
 
-def build_execution_metrics(turns: Sequence[Turn], total_time: float) -> JsonObject:
+def build_execution_metrics(
+    turns: Sequence[Turn], total_time: float, steps: Sequence[Step] = ()
+) -> JsonObject:
     """The figures under the names that the first lab gave them.
 
     Args:
         turns: The turns of a run.
         total_time: Seconds from its start to its end.
+        steps: The passes of its nodes.
     """
+    scores = [
+        value
+        for step in steps
+        for name, value in step.values.items()
+        if name == f"{step.node_id}_score"
+    ]
     known = [turn.model_warm for turn in turns if turn.model_warm is not None]
     return {
         "total_time": total_time,
@@ -105,9 +129,10 @@ def build_execution_metrics(turns: Sequence[Turn], total_time: float) -> JsonObj
         "model_warm_rate": sum(known) / len(known) if known else None,
         "load_time": sum(turn.timings.load_time for turn in turns),
         "inference_time": sum(turn.timings.inference_time for turn in turns),
-        "workers_executed": [turn.node_id for turn in turns],
+        "workers_executed": [step.path for step in steps if step.status != "skipped"]
+        or [turn.path for turn in turns],
         "retries": sum(turn.retry > 0 for turn in turns),
-        "quality_score": None,
+        "quality_score": scores[-1] if scores else None,
     }
 
 
@@ -139,7 +164,8 @@ def get_flow_summary(turns: Sequence[Turn], total_time: float) -> str:
     failed = sum(turn.status == "failed" for turn in turns)
     warm = sum(turn.model_warm is True for turn in turns)
     parts = [
-        f"{len(turns)} turns in {total_time:.1f} s" + (f", {failed} failed" if failed else ""),
+        f"{len(turns)} turn{'s' * (len(turns) != 1)} in {total_time:.1f} s"
+        + (f", {failed} failed" if failed else ""),
         f"{usage.completion_tokens} tokens written",
     ]
     if any(turn.model_warm is not None for turn in turns):  # nobody knows it of a remote model
@@ -152,17 +178,31 @@ def get_flow_summary(turns: Sequence[Turn], total_time: float) -> str:
     return "; ".join(parts) + "."
 
 
-def _author(record: RunRecord, flow: FlowConfig) -> str:
+def _author(record: RunRecord, flow: FlowPlan) -> str:
     """The model whose text is the answer; empty if there is none."""
-    texts = {turn.node_id: turn for turn in record.turns if turn.status == "ok"}
+    texts = {turn.path: turn for turn in record.turns if turn.status == "ok"}
     authors = [texts[node_id] for node_id in flow.answer_nodes() if node_id in texts]
     return authors[0].model_resolved if authors and record.output else ""
 
 
-def _node(node: NodeConfig, turns: Sequence[Turn], begin: datetime, *, verbose: bool) -> JsonObject:
-    known = {"id": node.id, "name": node.name or node.id, "type": node.type, "role": node.speaker}
+def _is_of(turn: Turn, node: NodeConfig) -> bool:
+    """Whether a turn is a node's: it may ask several times, or run a whole flow."""
+    return turn.path == node.id or turn.path.startswith((f"{node.id}[", f"{node.id}."))
+
+
+def _node(
+    node: NodeConfig,
+    turns: Sequence[Turn],
+    steps: Sequence[Step],
+    begin: datetime,
+    lang: Language,
+    *,
+    verbose: bool,
+) -> JsonObject:
+    name = in_language(node.name, lang) or node.id
+    known = {"id": node.id, "name": name, "type": node.type, "role": node.speaker}
     if not turns:
-        return {**known, "status": "skipped", "output": ""}
+        return {**known, **_without_turn(steps, begin, verbose=verbose)}
     first, last = turns[0], turns[-1]
     start = (last.started_at - begin).total_seconds()
     shown = {
@@ -181,3 +221,19 @@ def _node(node: NodeConfig, turns: Sequence[Turn], begin: datetime, *, verbose: 
         "error": None if last.error is None else last.error.message,
     }
     return {**shown, "prompt": [m.model_dump() for m in last.messages]} if verbose else shown
+
+
+def _without_turn(steps: Sequence[Step], begin: datetime, *, verbose: bool) -> JsonObject:
+    """A node that asked no model: it ran all the same, or it was not its turn."""
+    if not steps or steps[-1].status == "skipped":
+        return {"status": "skipped", "output": ""}
+    first, last = steps[0], steps[-1]
+    start = (last.started_at - begin).total_seconds()
+    return {
+        "status": "completed" if last.status == "ok" else "failed",
+        "start_time": (first.started_at - begin).total_seconds(),
+        "end_time": start + last.seconds,
+        "timestamp": last.started_at.isoformat(),
+        "output": last.output if verbose else last.output[:PREVIEW],
+        "full_content_length": len(last.output),
+    }

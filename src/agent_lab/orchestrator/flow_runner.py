@@ -1,47 +1,62 @@
 """Runs a flow's bare graph, with the gateway and the recorder that it is given."""
 
-from typing import NamedTuple, cast
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
 
-from langgraph.errors import GraphRecursionError
+from pydantic_core import PydanticSerializationError
 
-from agent_lab.contracts import ErrorInfo, Language, RunRequest
+from agent_lab.contracts import Budget, FlowBudget, Language, RunRequest
 from agent_lab.deliberation.context import shared_head
 from agent_lab.errors import InvalidRequestError, UnknownRoleError
+from agent_lab.flows.catalogue import Catalogue
+from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import FlowConfig
-from agent_lab.orchestrator.agent_state import AgentState, failures_of, new_state
+from agent_lab.orchestrator.agent_state import AgentState, new_state
+from agent_lab.orchestrator.cast import wishes
 from agent_lab.orchestrator.graph_builder import GraphBuilder
+from agent_lab.orchestrator.outcome import FlowOutcome, outcome_of
 from agent_lab.orchestrator.run_context import RunContext
+from agent_lab.providers.resilience.budget import BudgetKeeper
 
-STEPS_PER_NODE = 20
-"""How often each node may run on average before a flow counts as endless."""
-
-
-class FlowOutcome(NamedTuple):
-    """What came of a flow."""
-
-    output: str
-    """The answer; empty when no node that could give it did."""
-    state: AgentState | None
-    degraded: tuple[str, ...] = ()
-    """What went wrong on the way to an answer all the same."""
-    error: ErrorInfo | None = None
-    """Why there is no answer."""
+LIMITS = ("calls", "tokens", "seconds", "cost_usd")
 
 
-def check_request(request: RunRequest, flow: FlowConfig) -> None:
+def check_request(request: RunRequest, plan: FlowPlan, catalogue: Catalogue) -> None:
     """Find out, before anything is asked, whether a flow can take a request.
 
+    Args:
+        request: What is asked.
+        plan: The flow.
+        catalogue: With the types of node, and the flows that nodes run.
+
     Raises:
-        InvalidRequestError: The input is empty.
+        InvalidRequestError: The input is empty, or holds half of a character.
         UnknownRoleError: A model is named for a role that the flow does not have.
     """
     if not request.input.strip():
         raise InvalidRequestError(
-            "The `prompt` is empty.", hint=f'agent-lab run {flow.name} "Your question"'
+            "The `prompt` is empty.", hint=f'agent-lab run {plan.name} "Your question"'
         )
+    if not _can_be_written(request):
+        raise InvalidRequestError(
+            "The request holds half of a character (a lone surrogate), which no file and no model "
+            "can take.",
+            hint="text that is valid UTF-8",
+        )
+    known = {*(role for role, _ in wishes(plan, request, catalogue)), *plan.aliases}
     for role in request.models:
-        if role not in flow.roles():
-            raise UnknownRoleError(role, flow.roles(), f"agent-lab flows show {flow.name}")
+        if role not in known:
+            raise UnknownRoleError(role, sorted(known), f"agent-lab flows show {plan.name}")
+
+
+def _can_be_written(request: RunRequest) -> bool:
+    try:
+        request.model_dump_json()
+    except PydanticSerializationError:
+        return False
+    return True
 
 
 async def run_flow(
@@ -59,39 +74,53 @@ async def run_flow(
         run: The task, the gateway, the recorder.
         lang: The language of the prompts.
         request_id: The run's id.
-        builder: With further types of node.
+        builder: With further types of node, and the graphs that were built before.
 
     Raises:
         InvalidFlowError: The flow cannot run.
+        InvalidRequestError: An input has a value that it cannot have.
     """
-    graph = (builder or GraphBuilder()).build_graph_from_config(flow)
     request = run.request
+    plan, graph = (builder or GraphBuilder()).prepare(flow, request.inputs)
     state = new_state(
         request_id=request_id,
         flow_type=flow.name,
         user_input=request.input,
         lang=lang,
         head=shared_head(request.input, request.attachments, lang, run.secret),
+        inputs=plan.values,
     )
-    limit = STEPS_PER_NODE * len(flow.nodes)
-    try:
-        final = await graph.ainvoke(state, context=run, config={"recursion_limit": limit})
-    except GraphRecursionError:
-        message = f"Flow `{flow.name}` did not end within {limit} steps."
-        return FlowOutcome("", None, error=ErrorInfo(code="endless_flow", message=message))
-    return _outcome(flow, cast(AgentState, final))
+    final = await graph.ainvoke(state, context=bounded(plan, run))
+    return outcome_of(plan, cast(AgentState, final))
 
 
-def _outcome(flow: FlowConfig, state: AgentState) -> FlowOutcome:
-    failures, outputs = failures_of(state), state["outputs"]
-    asked = {i: error for i, error in failures.items() if error.code != "not_asked"}
-    answers = [node_id for node_id in flow.answer_nodes() if node_id in outputs]
-    if not answers:
-        nothing = ErrorInfo(code="no_answer", message=f"Flow `{flow.name}` gave no answer.")
-        return FlowOutcome("", state, error=[nothing, *asked.values()][-1])
-    degraded = [f"`{i}` failed: {error.message}" for i, error in asked.items()]
-    degraded += [reason for reason in state["degraded"].values() if reason]
-    better = flow.answer_nodes()[: flow.answer_nodes().index(answers[0])]
-    if any(node_id in failures for node_id in better):
-        degraded.append(f"The answer is the text of `{answers[0]}`.")
-    return FlowOutcome(outputs[answers[0]], state, tuple(degraded))
+def bounded(plan: FlowPlan, run: RunContext) -> RunContext:
+    """The surroundings of a run with a keeper of its budget, where the flow or the caller set one.
+
+    The clock of its seconds begins now.
+    """
+    limits = budget_of(plan.budget, run.request.budget)
+    if run.budget is not None or not any(getattr(limits, name) is not None for name in LIMITS):
+        return run
+    clock = asyncio.get_running_loop().time
+    deadline = None if limits.seconds is None else clock() + limits.seconds
+    keeper = BudgetKeeper(
+        limits.cost_usd,
+        allow_unpriced=limits.allow_unpriced,
+        calls=limits.calls,
+        tokens=limits.tokens,
+        expired=lambda: deadline is not None and clock() >= deadline,
+    )
+    return replace(run, budget=keeper, deadline=deadline)
+
+
+def budget_of(flow: FlowBudget | None, caller: Budget | None) -> Budget:
+    """The lower of two limits, each by itself."""
+    limits: Mapping[str, Any] = {
+        name: min(
+            (v for v in (getattr(flow, name, None), getattr(caller, name, None)) if v is not None),
+            default=None,
+        )
+        for name in LIMITS
+    }
+    return Budget(**limits, allow_unpriced=caller is not None and caller.allow_unpriced)

@@ -1,40 +1,42 @@
 """Turns a flow into a LangGraph graph."""
 
 import secrets
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from zlib import crc32
 
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import Command
 
 from agent_lab.contracts import RunRequest
-from agent_lab.errors import ConfigurationError
-from agent_lab.flows.conditions import Value, holds
-from agent_lab.flows.flow_validator import validate
+from agent_lab.deliberation.context import shared_head
+from agent_lab.errors import ConfigurationError, UnknownFlowError
+from agent_lab.flows.catalogue import Catalogue, NodeKind
+from agent_lab.flows.course import Course
+from agent_lab.flows.flow_plan import FlowPlan, plan_flow
+from agent_lab.flows.flow_validator import check_flow
 from agent_lab.flows.graph_configs import (
-    EdgeConfig,
+    FLOW_CONFIGS,
     FlowConfig,
     NodeConfig,
-    get_challenge_flow_config,
     get_flow_config,
 )
 from agent_lab.observability.logger import log_context
-from agent_lab.orchestrator.agent_state import AgentState, StateUpdate, failures_of
+from agent_lab.orchestrator.agent_state import AgentState, StateUpdate, new_state
 from agent_lab.orchestrator.any_gateway import as_gateway
-from agent_lab.orchestrator.run_context import (
-    NODES,
-    SEEDS,
-    Gateway,
-    NodeFactory,
-    NodeFunction,
-    RunContext,
-)
+from agent_lab.orchestrator.node_types import NODES, NodeFactory, NodeFunction, NodeType
+from agent_lab.orchestrator.outcome import FlowOutcome, outcome_of
+from agent_lab.orchestrator.routers import ROUTERS
+from agent_lab.orchestrator.run_context import SEEDS, Gateway, RunContext
+from agent_lab.orchestrator.step import Step
 
 FlowGraph: TypeAlias = CompiledStateGraph[AgentState, RunContext, AgentState, AgentState]
+
+MOST_GRAPHS = 256
+"""Built graphs that a builder keeps."""
 
 
 class GraphBuilder:
@@ -45,10 +47,14 @@ class GraphBuilder:
 
     Args:
         gateway: As `set_gateway` takes it; None: every graph is run with a context.
+        flows: What nodes of the type `flow` can run.
     """
 
-    def __init__(self, gateway: Any = None) -> None:
-        self._own_types: dict[str, NodeFactory] = {}
+    def __init__(self, gateway: Any = None, flows: Mapping[str, FlowConfig] = FLOW_CONFIGS) -> None:
+        self._own_types: dict[str, NodeType] = {}
+        self._flows = flows
+        self._graphs: dict[str, tuple[FlowPlan, FlowGraph]] = {}
+        self._catalogue: Catalogue | None = None
         self._secret = secrets.token_bytes(32)
         self.gateway: Gateway | None = None
         if gateway is not None:
@@ -65,33 +71,109 @@ class GraphBuilder:
         """
         self.gateway = as_gateway(gateway)
 
-    def register_node(self, node_type: str, factory: NodeFactory) -> None:
-        """Add a type of node for the graphs of this builder."""
-        self._own_types[node_type] = factory
+    def register_node(
+        self, node_type: str, factory: NodeFactory | NodeType, kind: NodeKind | None = None
+    ) -> None:
+        """Add a type of node for the graphs of this builder.
+
+        Args:
+            node_type: Its name in flows.
+            factory: Makes a node from its configuration and its flow.
+            kind: What it takes, gives and finds out; None: what `@node` said, else any
+                configuration, and a text.
+        """
+        if isinstance(factory, NodeType):
+            kind, factory = kind or factory.kind, factory.factory
+        kind = kind or NodeKind(node_type, options=None, prompt="optional")
+        self._own_types[node_type] = NodeType(kind, factory)
+        self._graphs.clear()
+        self._catalogue = None
+
+    def catalogue(self) -> Catalogue:
+        """What flows can be made of here; models and strategies are the gateway's to say."""
+        if self._catalogue is None:
+            self._catalogue = self._look_around()
+        return self._catalogue
+
+    def _look_around(self) -> Catalogue:
+        kinds = {name: NODES.get(name).kind for name in sorted(NODES.names())}
+        kinds |= {name: own.kind for name, own in self._own_types.items()}
+        routers = {name: ROUTERS.get(name).routes for name in sorted(ROUTERS.names())}
+        return Catalogue(kinds=kinds, routers=routers, flows=self._flows)
+
+    def build_linear_flow_graph(self) -> FlowGraph:
+        """Build the graph of the `linear` flow."""
+        return self.build_graph_from_config(get_flow_config("linear"))
 
     def build_challenge_flow_graph(self) -> FlowGraph:
         """Build the graph of the `challenge` flow."""
-        return self.build_graph_from_config(get_challenge_flow_config())
+        return self.build_graph_from_config(get_flow_config("challenge"))
 
-    def build_graph_from_config(self, flow: FlowConfig) -> FlowGraph:
+    def build_graph_from_config(
+        self, flow: FlowConfig, inputs: Mapping[str, Any] | None = None
+    ) -> FlowGraph:
         """Build the graph of a flow.
+
+        Args:
+            flow: The flow.
+            inputs: Values of its inputs; what is not given has its default.
 
         Raises:
             InvalidFlowError: The flow cannot run; every fault is named.
+            InvalidRequestError: An input has a value that it cannot have.
         """
-        validate(flow, NODES.names() | set(self._own_types))
+        return self._graph(plan_flow(flow, inputs))
+
+    def prepare(
+        self, flow: FlowConfig, inputs: Mapping[str, Any] | None = None
+    ) -> tuple[FlowPlan, FlowGraph]:
+        """As `build_graph_from_config`, with the plan; built once for equal flows and inputs."""
+        key = f"{flow.version} {sorted((inputs or {}).items())!r}"
+        if key not in self._graphs:
+            plan = plan_flow(flow, inputs)
+            if len(self._graphs) >= MOST_GRAPHS:
+                self._graphs.pop(next(iter(self._graphs)))
+            self._graphs[key] = (plan, self._graph(plan))
+        return self._graphs[key]
+
+    async def run_subflow(
+        self, name: str, inputs: Mapping[str, Any], state: AgentState, run: RunContext
+    ) -> FlowOutcome:
+        """Run a flow within a run.
+
+        Args:
+            name: The flow.
+            inputs: Values of its inputs.
+            state: Of the flow around it; only the task, the language and the id are taken.
+            run: The surroundings of the node that runs it.
+
+        Raises:
+            UnknownFlowError: There is no such flow.
+        """
+        if name not in self._flows:
+            raise UnknownFlowError(name, list(self._flows), "agent-lab flows list")
+        plan, graph = self.prepare(self._flows[name], inputs)
+        request, lang = run.request, state["lang"]
+        begin = new_state(
+            request_id=state["request_id"],
+            flow_type=plan.name,
+            user_input=request.input,
+            lang=lang,
+            head=shared_head(request.input, request.attachments, lang, run.secret),
+            inputs=plan.values,
+        )
+        return outcome_of(plan, cast(AgentState, await graph.ainvoke(begin, context=run)))
+
+    def _graph(self, plan: FlowPlan) -> FlowGraph:
+        check_flow(plan, self.catalogue())
+        course = Course(plan)
         graph = StateGraph(AgentState, context_schema=RunContext)
-        joins = _joins(flow)
-        for config in flow.nodes:
-            # A join waits for every branch, also for one that was not taken.
-            work = self._create_configurable_execution_node(config, flow)
-            graph.add_node(config.id, self._step(config, work), defer=config.id in joins)
-        graph.add_edge(START, flow.entry_point)
-        terminals = self._find_terminal_nodes(flow)
-        for config in flow.nodes:
-            ends = [END] if config.id in terminals else []
-            _connect(graph, config.id, flow.edges_from(config.id), ends)
-        return graph.compile()
+        for config in plan.nodes:
+            work = self._create_configurable_execution_node(config, plan)
+            graph.add_node(config.id, self._step(config, plan, course, work))
+        for entry in course.entries:
+            graph.add_edge(START, entry)
+        return graph.compile().with_config({"recursion_limit": course.most_steps})
 
     @staticmethod
     def _find_terminal_nodes(flow: FlowConfig) -> list[str]:
@@ -99,25 +181,29 @@ class GraphBuilder:
         return flow.terminal_nodes()
 
     def _create_configurable_execution_node(
-        self, config: NodeConfig, flow: FlowConfig
+        self, config: NodeConfig, flow: FlowPlan
     ) -> NodeFunction:
         """Make what a node does, by its type."""
-        factory = self._own_types.get(config.type) or NODES.get(config.type)
-        return factory(config, flow)
+        made = self._own_types.get(config.type) or NODES.get(config.type)
+        return made.factory(config, flow)
 
-    def _step(self, config: NodeConfig, work: NodeFunction) -> Callable[..., Any]:
-        """Frame a node: its events, its place in the logs, and the check of what it returns."""
+    def _step(
+        self, config: NodeConfig, plan: FlowPlan, course: Course, work: NodeFunction
+    ) -> Callable[..., Any]:
+        """Frame a node for LangGraph, which is told after each pass where to go."""
+        step = Step(config, plan, course, work, self)
 
-        async def step(state: AgentState, runtime: Runtime[RunContext | None]) -> StateUpdate:
+        async def take_step(
+            state: AgentState, runtime: Runtime[RunContext | None]
+        ) -> Command[str] | StateUpdate:
+            if not course.is_ready(config.id, state["routes"]):
+                return {}
             run = runtime.context or self._own_context(state)
             with log_context(node=config.id):
-                await run.recorder.record("STEP_STARTED", {"stepName": config.id})
-                update = await work(state, run)
-                _refuse_undeclared(config, update)
-                await run.recorder.record("STEP_FINISHED", {"stepName": config.id})
-            return update
+                update, targets = await step.take(state, run)
+            return Command(update=update, goto=targets)
 
-        return step
+        return take_step
 
     def _own_context(self, state: AgentState) -> RunContext:
         if self.gateway is None:
@@ -152,53 +238,3 @@ def build_routing_graph(flow_type: str = "challenge", gateway: Any = None) -> Fl
         ConfigurationError: The gateway cannot generate.
     """
     return GraphBuilder(gateway).build_graph_from_config(get_flow_config(flow_type))
-
-
-def _joins(flow: FlowConfig) -> set[str]:
-    sources = Counter(edge.target for edge in flow.edges)
-    return {target for target, count in sources.items() if count > 1}
-
-
-def _refuse_undeclared(config: NodeConfig, update: StateUpdate) -> None:
-    declared = StateUpdate.__annotations__
-    undeclared = sorted(set(update) - set(declared))
-    if undeclared:
-        raise ConfigurationError(
-            f"Node `{config.id}` returned `{undeclared[0]}`, which no node may change; "
-            f"nodes may return {', '.join(f'`{key}`' for key in declared)}."
-        )
-
-
-def _connect(graph: Any, source: str, edges: list[EdgeConfig], ends: list[str]) -> None:
-    conditional = [edge for edge in edges if edge.condition is not None]
-    otherwise = [edge.target for edge in edges if edge.condition is None] + ends
-    if not conditional:
-        for target in otherwise:
-            graph.add_edge(source, target)
-        return
-
-    def route(state: AgentState) -> list[str]:
-        values = condition_values(state)
-        for edge in conditional:
-            if edge.condition is not None and holds(edge.condition, values):
-                return [edge.target]
-        return otherwise
-
-    graph.add_conditional_edges(source, route, [*(e.target for e in conditional), *otherwise])
-
-
-def condition_values(state: AgentState) -> dict[str, Value]:
-    """What the conditions of edges can read, by name."""
-    values: dict[str, Value] = {
-        "user_input": state["user_input"],
-        "lang": state["lang"],
-        "request_id": state["request_id"],
-        "flow_type": state["flow_type"],
-        "round": max(state["visits"].values(), default=0),
-    }
-    failed = failures_of(state)
-    for node_id, visits in state["visits"].items():
-        values[f"{node_id}_visits"] = visits
-        values[f"{node_id}_status"] = "failed" if node_id in failed else "ok"
-        values[f"{node_id}_output"] = state["outputs"].get(node_id)
-    return values

@@ -15,6 +15,7 @@ from ulid import ULID
 from agent_lab.contracts import JsonObject, RunRecord, RunRequest, field_problems
 from agent_lab.deliberation.context import shared_head
 from agent_lab.errors import InvalidRequestError
+from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import FlowConfig, get_flow_config
 from agent_lab.flows.language import detect_language
 from agent_lab.orchestrator.agent_state import AgentState, new_state
@@ -28,10 +29,11 @@ from agent_lab.orchestrator.flow_metrics import (
     get_flow_summary,
     total_usage,
 )
-from agent_lab.orchestrator.flow_runner import FlowOutcome, check_request, run_flow
+from agent_lab.orchestrator.flow_runner import check_request, run_flow
 from agent_lab.orchestrator.graph_builder import get_graph_builder
+from agent_lab.orchestrator.outcome import FlowOutcome, issues_of
 from agent_lab.orchestrator.run_context import SEEDS, Gateway, RunContext, utc_now
-from agent_lab.orchestrator.run_recorder import TurnCollector
+from agent_lab.orchestrator.run_recorder import Collector
 from agent_lab.providers.provider_gateway import ProviderGateway
 
 _SECRET_BYTES = 32
@@ -67,12 +69,13 @@ async def arun_routing_agent(
     """
     request = RunRequest.parse({"flow": flow_type, "input": user_input, **options})
     flow = get_flow_config(flow_type)
-    check_request(request, flow)
+    plan, _ = get_graph_builder().prepare(flow, request.inputs)
+    check_request(request, plan, get_graph_builder().catalogue())
     async with _opened(gateway) as answering:
         record = await _run(request, flow, answering)
     if record.error is not None:
-        return build_error_response(record.error, record.id, record, flow, verbose=verbose)
-    return build_api_response(record, flow, verbose=verbose)
+        return build_error_response(record.error, record.id, record, plan, verbose=verbose)
+    return build_api_response(record, plan, verbose=verbose)
 
 
 def run_routing_agent(
@@ -123,10 +126,10 @@ async def arun(
     """
     flow = get_flow_config(flow_type)
     secret = secrets.token_bytes(_SECRET_BYTES)
-    begin = _completed(state, flow, secret)
-    request = RunRequest(flow=flow.name, input=begin["user_input"])
     builder = get_graph_builder()
-    graph = builder.build_graph_from_config(flow)
+    plan, graph = builder.prepare(flow)
+    begin = _completed(state, plan, secret)
+    request = RunRequest(flow=flow.name, input=begin["user_input"])
     async with _opened(builder.gateway if gateway is None else gateway) as answering:
         seed = secrets.randbelow(SEEDS)
         context = RunContext(gateway=answering, request=request, seed=seed, secret=secret)
@@ -156,7 +159,7 @@ async def _opened(gateway: Any) -> AsyncIterator[Gateway]:
 
 
 async def _run(request: RunRequest, flow: FlowConfig, gateway: Gateway) -> RunRecord:
-    collector, run_id, begin = TurnCollector(), str(ULID()), utc_now()
+    collector, run_id, begin = Collector(), str(ULID()), utc_now()
     seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
     lang = request.lang or detect_language(request.input)
     context = RunContext(
@@ -166,7 +169,8 @@ async def _run(request: RunRequest, flow: FlowConfig, gateway: Gateway) -> RunRe
         secret=secrets.token_bytes(_SECRET_BYTES),
         recorder=collector,
     )
-    outcome = await run_flow(flow, context, lang=lang, request_id=run_id)
+    builder = get_graph_builder()
+    outcome = await run_flow(flow, context, lang=lang, request_id=run_id, builder=builder)
     end, turns = utc_now(), tuple(collector.turns)
     total = (end - begin).total_seconds()
     return RunRecord(
@@ -180,9 +184,10 @@ async def _run(request: RunRequest, flow: FlowConfig, gateway: Gateway) -> RunRe
         lang=lang,
         seed=seed,
         summary=get_flow_summary(turns, total),
+        steps=tuple(collector.steps),
         turns=turns,
         usage=total_usage(turns),
-        metrics=build_execution_metrics(turns, total),
+        metrics=build_execution_metrics(turns, total, collector.steps),
         **_result(outcome),
     )
 
@@ -192,13 +197,15 @@ def _result(outcome: FlowOutcome) -> JsonObject:
         return {"status": "failed", "stop_reason": outcome.error.code, "error": outcome.error}
     return {
         "status": "completed",
-        "stop_reason": "completed",
+        "stop_reason": outcome.stop_reason,
         "output": outcome.output,
+        "outputs": dict(outcome.outputs),
+        "issues": issues_of(outcome),
         "degraded": outcome.degraded,
     }
 
 
-def _completed(given: Mapping[str, Any], flow: FlowConfig, secret: bytes) -> AgentState:
+def _completed(given: Mapping[str, Any], flow: FlowPlan, secret: bytes) -> AgentState:
     """A whole state from what a caller gives of it; the first lab's `input` is the question."""
     known = {name: value for name, value in given.items() if value is not None}
     question = known.pop("input", "")
@@ -211,12 +218,14 @@ def _completed(given: Mapping[str, Any], flow: FlowConfig, secret: bytes) -> Age
         user_input=known["user_input"],
         lang=lang,
         head="",
+        inputs=flow.values,
     )
     try:
         state = _STATE.validate_python({**begin, **known, "flow_type": flow.name})
     except ValidationError as error:
         raise InvalidRequestError(f"The state is wrong: {field_problems(error)}.") from error
-    check_request(RunRequest(flow=flow.name, input=state["user_input"]), flow)
+    request = RunRequest(flow=flow.name, input=state["user_input"])
+    check_request(request, flow, get_graph_builder().catalogue())
     head = state["head"] or shared_head(state["user_input"], (), state["lang"], secret)
     return {**state, "head": head}
 

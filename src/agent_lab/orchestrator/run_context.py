@@ -1,17 +1,20 @@
 """What one run hands to every node beside the state: with whom it talks, and on which terms."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from agent_lab.contracts import GenerationRequest, RunRequest
-from agent_lab.flows.graph_configs import FlowConfig, NodeConfig
-from agent_lab.orchestrator.agent_state import AgentState, StateUpdate
+from agent_lab.flows.graph_configs import NodeConfig
+from agent_lab.orchestrator.agent_state import AgentState
+from agent_lab.orchestrator.history import HistoryReader, NoHistory
+from agent_lab.orchestrator.outcome import FlowOutcome
 from agent_lab.orchestrator.run_recorder import NoRecorder, RunRecorder
-from agent_lab.plugins import Registry
 from agent_lab.providers.provider_gateway import GenerationChunk
 from agent_lab.providers.resilience.budget import BudgetKeeper
+from agent_lab.providers.resources import Resources, read_resources
 
 
 class Gateway(Protocol):
@@ -32,9 +35,28 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class Place(NamedTuple):
+    """Where in its loops a node is; with the node's path this is the key of its turn."""
+
+    round: int = 1
+    """The pass of the loop, as people count it."""
+    visit: int = 0
+    """The node's own pass counter, retries not counted."""
+    retry: int = 0
+
+
+class Subflows(Protocol):
+    """Runs flows within a run."""
+
+    async def run_subflow(
+        self, name: str, inputs: Mapping[str, Any], state: AgentState, run: "RunContext"
+    ) -> FlowOutcome:
+        """Run a flow of this name on the task of `state`; its turns are recorded as the run's."""
+
+
 @dataclass(frozen=True)
 class RunContext:
-    """One run's surroundings; the same object for all its nodes."""
+    """One run's surroundings; the same for all its nodes but for `place`."""
 
     gateway: Gateway
     request: RunRequest
@@ -47,7 +69,21 @@ class RunContext:
     """The model that is going to answer for each wish, as far as it is known; None: no wish."""
     budget: BudgetKeeper | None = None
     """What the run may still spend; the same object for all its turns."""
+    deadline: float | None = None
+    """Seconds on the event loop's clock after which no call is waited for."""
+    owner: str | None = None
+    """Whose run it is."""
+    history: HistoryReader = field(default_factory=NoHistory)
+    resources: Callable[[], Resources] = read_resources
+    """Measures the machine."""
     now: Callable[[], datetime] = utc_now
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    """How pauses pass."""
+    prefix: str = ""
+    """Path of the node whose flow this is, with a dot; empty: the run's own flow."""
+    place: Place = Place()
+    subflows: Subflows | None = None
+    """Who runs flows within this one; whoever built the graph."""
 
 
 def wished_model(node: NodeConfig, request: RunRequest) -> str | None:
@@ -55,17 +91,7 @@ def wished_model(node: NodeConfig, request: RunRequest) -> str | None:
 
     None: the default model.
     """
-    return request.models.get(node.speaker) or node.model or request.model
-
-
-NodeFunction = Callable[[AgentState, RunContext], Awaitable[StateUpdate]]
-NodeFactory = Callable[[NodeConfig, FlowConfig], NodeFunction]
-
-NODES: Registry[NodeFactory] = Registry(
-    "node", ("agent_lab.orchestrator.nodes",), "_node", "agent_lab.nodes"
-)
-
-
-def node(name: str) -> Callable[[NodeFactory], NodeFactory]:
-    """Decorator: makes a function the maker of the nodes of one type."""
-    return NODES.register(name)
+    for name in (node.speaker, *node.aliases):
+        if name in request.models:
+            return request.models[name]
+    return node.model or request.model

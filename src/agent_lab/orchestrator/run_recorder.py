@@ -4,7 +4,7 @@ from typing import Literal, Protocol
 
 from typing_extensions import override
 
-from agent_lab.contracts import JsonObject, Turn
+from agent_lab.contracts import JsonObject, Step, Turn
 
 EventType = Literal[
     "RUN_STARTED",
@@ -33,6 +33,9 @@ class RunRecorder(Protocol):
     async def record_turn(self, turn: Turn) -> None:
         """Add a finished turn, as `TEXT_MESSAGE_END`."""
 
+    async def record_step(self, step: Step) -> None:
+        """Add a finished pass of a node, as `STEP_FINISHED`."""
+
     def publish_delta(self, turn: str, delta: str, *, reasoning: bool) -> None:
         """Show a piece of the turn of this `message_id`; it does not enter the log."""
 
@@ -46,16 +49,24 @@ class NoRecorder:
     async def record_turn(self, turn: Turn) -> None:
         """Ignore the turn."""
 
+    async def record_step(self, step: Step) -> None:
+        """Ignore the step."""
+
     def publish_delta(self, turn: str, delta: str, *, reasoning: bool) -> None:
         """Ignore the delta."""
 
 
-class TurnCollector(NoRecorder):
-    """Keeps the finished turns, in order."""
+class Collector(NoRecorder):
+    """Keeps the finished turns and steps, in order."""
 
     def __init__(self) -> None:
         self.turns: list[Turn] = []
+        self.steps: list[Step] = []
 
     @override
     async def record_turn(self, turn: Turn) -> None:
         self.turns.append(turn.model_copy(update={"seq": len(self.turns) + 1}))
+
+    @override
+    async def record_step(self, step: Step) -> None:
+        self.steps.append(step)

@@ -14,7 +14,7 @@ from agent_lab.errors import (
 )
 from agent_lab.providers.base import Delta, Emit, ProviderAnswer, TokenCounts
 from agent_lab.providers.call_builder import BuiltCall
-from agent_lab.providers.resilience.budget import BudgetKeeper
+from agent_lab.providers.resilience.budget import NOTHING, BudgetKeeper, Held
 from agent_lab.providers.resilience.retry_policy import reaction_to
 from agent_lab.providers.targets import Target
 
@@ -70,19 +70,20 @@ class OneAttempt:
         """
         prices, built = self._target.prices, self._built
         worst = prices.worst(built.prompt_tokens, built.max_tokens) if prices else None
-        held: list[float] = []
-        cost = worst or 0.0
+        most = built.prompt_tokens + built.max_tokens
+        held: list[Held] = []
+        taken = Held(worst or 0.0, most)
         try:
             for budget in self._budgets:
-                held.append(budget.hold(self._target.entry.key, worst))
+                held.append(budget.hold(self._target.entry.key, worst, most))
             found = await self._limited()
-            cost = cost if found.cost_usd is None else found.cost_usd
+            taken = _taken(found, otherwise=taken)
         except AgentLabError as error:
-            cost = cost if reaction_to(error).billed else 0.0
+            taken = taken if reaction_to(error).billed else NOTHING
             raise
         finally:
             for budget, amount in zip(self._budgets, held, strict=False):
-                budget.settle(amount, cost if self._sent else 0.0)
+                budget.settle(amount, *(taken if self._sent else NOTHING))
         return found
 
     async def _limited(self) -> Found:
@@ -168,6 +169,15 @@ class OneAttempt:
                     self._readers_fault = fault
 
         return show
+
+
+def _taken(found: Found, *, otherwise: Held) -> Held:
+    """What a call did take, as far as anybody counted."""
+    tokens, cost = found.answer.tokens, found.cost_usd
+    return Held(
+        otherwise.usd if cost is None else cost,
+        tokens.prompt + tokens.completion if tokens else otherwise.tokens,
+    )
 
 
 def _silent(delta: Delta) -> None:

@@ -84,7 +84,7 @@ class ProviderGateway:
         self.weights = weights
         self.metrics = GatewayMetrics()
         self.transitions = TransitionLog(self.metrics)
-        self._settings = settings
+        self.settings = settings
         tracer = (
             ChatTracer.to_endpoint(settings.otel_exporter_otlp_endpoint)
             if settings.otel_exporter_otlp_endpoint
@@ -202,7 +202,7 @@ class ProviderGateway:
                 target.entry,
                 target.refused,
                 strategy,
-                self._settings.max_tokens_default,
+                self.settings.max_tokens_default,
                 streamed=emit is not None,
             ),
             _budgets(request, budget),
@@ -263,13 +263,13 @@ class ProviderGateway:
             ConfigurationError: DEFAULT_PROVIDER has no model.
         """
         constraints = constraints or Constraints()
-        key = key or self._settings.default_model
+        key = key or self.settings.default_model
         if key is not None:
             entry = self.models.get(key)
             refuse(entry, excluded_by(constraints, entry))
             return ResolvedModel(entry)
         allowed = [entry for entry in self.models.all() if not excluded_by(constraints, entry)]
-        home = self._settings.default_provider
+        home = self.settings.default_provider
         if home != "local":
             return ResolvedModel(first_of(home, allowed))
         entry = choose_default(allowed, self.weights.present, physical_memory_gb())
@@ -281,9 +281,7 @@ class ProviderGateway:
         Raises:
             UnknownStrategyError: There is no such strategy.
         """
-        return self.strategies.get(
-            name or self._settings.default_strategy or model.default_strategy
-        )
+        return self.strategies.get(name or self.settings.default_strategy or model.default_strategy)
 
     async def prepare(
         self, keys: Iterable[str | None], strategies: Iterable[str]
@@ -372,7 +370,7 @@ class ProviderGateway:
         must_stay = stays_here(
             request,
             asked_is_local=asked.provider.is_local,
-            default_is_local=self.targets.provider(self._settings.default_provider).is_local,
+            default_is_local=self.targets.provider(self.settings.default_provider).is_local,
         )
         if must_stay and not asked.provider.is_local:
             refuse(asked.entry, "the data policy `local` keeps text here")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from agent_lab.contracts import Contract, JsonObject, Turn
+from agent_lab.contracts import Contract, JsonObject, Step, Turn
 from agent_lab.orchestrator.run_recorder import EventType, message_id
 
 
@@ -50,6 +50,11 @@ class InMemoryRecorder:
         name = message_id(turn.path, turn.visit, turn.retry)
         payload = {"messageId": name, "turn": numbered.model_dump(mode="json")}
         await self.record("TEXT_MESSAGE_END", payload)
+
+    async def record_step(self, step: Step) -> None:
+        """Add a finished pass of a node to the log."""
+        payload = {"stepName": step.path, "step": step.model_dump(mode="json")}
+        await self.record("STEP_FINISHED", payload)
 
     def publish_delta(self, turn: str, delta: str, *, reasoning: bool) -> None:
         """Show a piece of a turn to the listener."""

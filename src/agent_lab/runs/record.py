@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent_lab.contracts import ErrorInfo, JsonObject, RunRecord, Turn
+from agent_lab.contracts import ErrorInfo, JsonObject, RunRecord, Step, Turn
 from agent_lab.orchestrator.flow_metrics import (
     build_execution_metrics,
     get_flow_summary,
@@ -27,6 +27,11 @@ def fold(events: Sequence[RunEvent]) -> RunRecord:
         for event in events
         if event.type == "TEXT_MESSAGE_END"
     )
+    steps = tuple(
+        Step.model_validate(event.payload["step"])
+        for event in events
+        if event.type == "STEP_FINISHED"
+    )
     total = (last.ts - started.ts).total_seconds()
     ended = last.type in ("RUN_FINISHED", "RUN_ERROR")
     result = last.payload["result"] if ended else {"status": "running"}
@@ -38,9 +43,10 @@ def fold(events: Sequence[RunEvent]) -> RunRecord:
         ended_at=last.ts if ended else None,
         **{**result, "error": _error(result)},
         summary=get_flow_summary(turns, total) if turns else "",
+        steps=steps,
         turns=turns,
         usage=total_usage(turns),
-        metrics=build_execution_metrics(turns, total),
+        metrics=build_execution_metrics(turns, total, steps),
     )
 
 
@@ -73,7 +79,7 @@ def _first_lab_keys(record: RunRecord) -> JsonObject:
         "flow_type": record.flow,
         "timestamp": record.created_at.isoformat(),
         "user_input": record.input,
-        "nodes": {turn.node_id: _first_lab_node(turn) for turn in record.turns},
+        "nodes": {turn.path: _first_lab_node(turn) for turn in record.turns},
         "final_output": record.output,
     }
 

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from ulid import ULID
 
@@ -15,16 +16,20 @@ from agent_lab.errors import (
     StorageError,
     UnknownFlowError,
 )
+from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.flows.language import detect_language
 from agent_lab.observability.logger import log_context
-from agent_lab.orchestrator.flow_runner import FlowOutcome, check_request, run_flow
-from agent_lab.orchestrator.run_context import SEEDS, RunContext, utc_now, wished_model
+from agent_lab.orchestrator.cast import strategies, wishes
+from agent_lab.orchestrator.flow_runner import check_request, run_flow
+from agent_lab.orchestrator.graph_builder import GraphBuilder
+from agent_lab.orchestrator.outcome import FlowOutcome, issues_of
+from agent_lab.orchestrator.run_context import SEEDS, RunContext, utc_now
 from agent_lab.providers.normalisation import ResolvedModel
 from agent_lab.providers.provider_gateway import ProviderGateway
-from agent_lab.providers.resilience.budget import BudgetKeeper
 from agent_lab.runs.events import InMemoryRecorder, Listener
 from agent_lab.runs.files import check_writable
+from agent_lab.runs.history import SavedRuns
 from agent_lab.runs.record import ELSEWHERE, fold, record_path, save
 
 logger = logging.getLogger(__name__)
@@ -39,6 +44,7 @@ class RunService:
         outputs: Folder of the saved runs.
         secret: The installation's secret, for the tags of fences.
         now: The clock.
+        builder: Builds the graphs, with the types of node that flows may use; None: its own.
     """
 
     def __init__(
@@ -49,14 +55,23 @@ class RunService:
         outputs: Path,
         secret: bytes,
         now: Callable[[], datetime] = utc_now,
+        builder: GraphBuilder | None = None,
     ) -> None:
         self._gateway = gateway
         self._flows = flows
         self._outputs = outputs
         self._secret = secret
         self._now = now
+        self._builder = builder or GraphBuilder(flows=flows)
+        self._history = SavedRuns(outputs)
 
-    async def run(self, request: RunRequest, listener: Listener | None = None) -> RunRecord:
+    async def run(
+        self,
+        request: RunRequest,
+        listener: Listener | None = None,
+        *,
+        owner: str | None = None,
+    ) -> RunRecord:
         """Run a flow to its end and save its record.
 
         What is wrong with the request is said before anything is computed or written. A run that
@@ -66,17 +81,19 @@ class RunService:
         Args:
             request: Flow, input and wishes.
             listener: Shown every event as it happens; it must not raise.
+            owner: Whose run it is; None: whoever uses this machine without a name.
 
         Raises:
-            InvalidRequestError: The input is empty.
+            InvalidRequestError: The input is empty, or a value of the flow's inputs is wrong.
+            InvalidFlowError: The flow cannot run.
             ConfigurationError: A flow, role, model or strategy is unknown, or weights are missing.
             StorageError: The folder of the saved runs cannot be written.
         """
-        flow, models = await self._prepare(request)
+        flow, plan, models = await self._prepare(request)
         run_id = str(ULID())
         lang = request.lang or detect_language(request.input)
         seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
-        recorder, budget = InMemoryRecorder(run_id, self._now, listener), request.budget
+        recorder = InMemoryRecorder(run_id, self._now, listener)
         context = RunContext(
             gateway=self._gateway,
             request=request,
@@ -84,21 +101,24 @@ class RunService:
             secret=self._secret,
             recorder=recorder,
             models={key: model.entry.key for key, model in models.items()},
-            budget=None if budget is None else BudgetKeeper(**budget.model_dump()),
+            owner=owner,
+            history=self._history,
+            resources=self._gateway.resources,
             now=self._now,
         )
         started = {
-            **_started(run_id, flow, request, lang, seed),
-            "cast": [_member(role, models[key]) for role, key in _wishes(flow, request)],
+            **_started(run_id, flow, request, lang, seed, owner),
+            "cast": [_member(role, models[key]) for role, key in self._wishes(plan, request)],
         }
         started["run"]["price_table"] = self._gateway.price_table(models.values())
         with log_context(run_id=run_id):
             logger.info("The flow `%s` starts", flow.name)
             await recorder.record("RUN_STARTED", started)
             try:
-                await self._finish(
-                    recorder, await run_flow(flow, context, lang=lang, request_id=run_id)
+                outcome = await run_flow(
+                    flow, context, lang=lang, request_id=run_id, builder=self._builder
                 )
+                await self._finish(recorder, outcome)
             except asyncio.CancelledError:
                 await recorder.record("RUN_ERROR", _cancelled())
                 self._saved(recorder)
@@ -119,18 +139,33 @@ class RunService:
         """Where the record of a run is saved."""
         return record_path(self._outputs, flow, run_id)
 
+    def plan(self, flow: str, inputs: Mapping[str, Any] | None = None) -> FlowPlan:
+        """A flow with its inputs resolved.
+
+        Raises:
+            UnknownFlowError: There is no such flow.
+            InvalidFlowError: It cannot run.
+            InvalidRequestError: An input has a value that it cannot have.
+        """
+        if flow not in self._flows:
+            raise UnknownFlowError(flow, list(self._flows), "agent-lab flows list")
+        return self._builder.prepare(self._flows[flow], inputs)[0]
+
     async def _prepare(
         self, request: RunRequest
-    ) -> tuple[FlowConfig, dict[str | None, ResolvedModel]]:
-        """The flow, and the model that will answer for each wish of it."""
-        if request.flow not in self._flows:
-            raise UnknownFlowError(request.flow, list(self._flows), "agent-lab flows list")
-        flow = self._flows[request.flow]
-        check_request(request, flow)
-        keys = [key for _, key in _wishes(flow, request)]
-        models = await self._gateway.prepare(keys, _strategies(flow, request))
-        check_writable(self.record_path(flow.name, "any").parent, ELSEWHERE)
-        return flow, models
+    ) -> tuple[FlowConfig, FlowPlan, dict[str | None, ResolvedModel]]:
+        """The flow, its plan, and the model that will answer for each wish of it."""
+        plan = self.plan(request.flow, request.inputs)
+        check_request(request, plan, self._builder.catalogue())
+        keys = [key for _, key in self._wishes(plan, request)]
+        models = await self._gateway.prepare(keys, strategies(plan, request))
+        check_writable(self.record_path(plan.name, "any").parent, ELSEWHERE)
+        return self._flows[request.flow], plan, models
+
+    def _wishes(self, plan: FlowPlan, request: RunRequest) -> list[tuple[str, str | None]]:
+        """Each role with the model key that is wished for it."""
+        # Every node counts: two nodes of one role may have models of their own.
+        return list(dict.fromkeys(wishes(plan, request, self._builder.catalogue())))
 
     async def _finish(self, recorder: InMemoryRecorder, outcome: FlowOutcome) -> None:
         if outcome.error is not None:
@@ -138,8 +173,10 @@ class RunService:
             return
         result = {
             "status": "completed",
-            "stop_reason": "completed",
+            "stop_reason": outcome.stop_reason,
             "output": outcome.output,
+            "outputs": dict(outcome.outputs),
+            "issues": issues_of(outcome),
             "degraded": list(outcome.degraded),
         }
         await recorder.record("RUN_FINISHED", {"result": result})
@@ -156,19 +193,8 @@ class RunService:
         return record
 
 
-def _wishes(flow: FlowConfig, request: RunRequest) -> list[tuple[str, str | None]]:
-    """Each role with the model key that is wished for it."""
-    # Every node counts: two nodes of one role may have models of their own.
-    return list(dict.fromkeys((n.speaker, wished_model(n, request)) for n in flow.nodes))
-
-
 def _member(role: str, model: ResolvedModel) -> JsonObject:
     return {"role": role, "model": model.entry.key, "fallback_from": model.fallback_from}
-
-
-def _strategies(flow: FlowConfig, request: RunRequest) -> set[str]:
-    wanted = {request.strategy} if request.strategy else {node.strategy for node in flow.nodes}
-    return {name for name in wanted if name is not None}
 
 
 def _started(
@@ -177,9 +203,11 @@ def _started(
     request: RunRequest,
     lang: Language,
     seed: int,
+    owner: str | None,
 ) -> JsonObject:
     options = request.model_dump(mode="json", exclude={"flow", "input", "lang", "seed"})
     run = {
+        "owner": owner,
         "flow": flow.name,
         "flow_version": flow.version,
         "input": request.input,

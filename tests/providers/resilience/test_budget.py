@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_lab.errors import BudgetExceededError
-from agent_lab.providers.resilience.budget import BudgetKeeper
+from agent_lab.providers.resilience.budget import NOTHING, BudgetKeeper, Held
 
 # Sixteenths of a dollar add up without rounding: what is expected can be compared exactly.
 UNIT = 1 / 16
@@ -42,22 +42,22 @@ def test_no_interleaving_of_calls_spends_more_than_the_budget(
     budget: int, steps: list[Hold | Settle]
 ):
     keeper = keeper_of(budget * UNIT)
-    open_calls: list[float] = []
+    open_calls: list[Held] = []
     spent = 0.0
     for step in steps:
         if isinstance(step, Settle):
             if open_calls:
                 held = open_calls.pop(step.which % len(open_calls))
-                keeper.settle(held, held * step.sixteenths / 16)
-                spent += held * step.sixteenths / 16
-        elif step.worst * UNIT <= budget * UNIT - spent - sum(open_calls):
+                keeper.settle(held, held.usd * step.sixteenths / 16)
+                spent += held.usd * step.sixteenths / 16
+        elif step.worst * UNIT <= budget * UNIT - spent - sum(call.usd for call in open_calls):
             open_calls.append(keeper.hold("model", step.worst * UNIT))
-            assert open_calls[-1] == step.worst * UNIT
+            assert open_calls[-1].usd == step.worst * UNIT
         else:
             with pytest.raises(BudgetExceededError):
                 keeper.hold("model", step.worst * UNIT)
         assert keeper.spent == spent
-        assert spent + sum(open_calls) <= budget * UNIT
+        assert spent + sum(call.usd for call in open_calls) <= budget * UNIT
     for held in open_calls:
         keeper.settle(held, 0.0)
     keeper.hold("model", budget * UNIT - spent)
@@ -71,7 +71,12 @@ def test_a_call_that_takes_all_that_is_left_is_made_and_the_next_is_not():
     with pytest.raises(BudgetExceededError, match="`model` could cost 0.000001 USD") as raised:
         keeper.hold("model", 1e-6)
     assert "of its budget of 1 USD, 0.000000 are left" in raised.value.message
-    assert raised.value.details == {"model": "model", "worst_usd": 1e-6, "left_usd": 0.0}
+    assert raised.value.details == {
+        "limit": "cost_usd",
+        "model": "model",
+        "worst_usd": 1e-6,
+        "left_usd": 0.0,
+    }
     assert "max_tokens" in raised.value.hint
 
 
@@ -79,7 +84,7 @@ def test_a_refused_call_holds_nothing():
     keeper = keeper_of(1.0)
     with pytest.raises(BudgetExceededError):
         keeper.hold("model", 2.0)
-    assert keeper.hold("model", 1.0) == 1.0
+    assert keeper.hold("model", 1.0).usd == 1.0
 
 
 def test_what_a_call_did_not_cost_is_given_back():
@@ -89,7 +94,7 @@ def test_what_a_call_did_not_cost_is_given_back():
         keeper.hold("model", 0.5)
     keeper.settle(held, 0.25)
     assert keeper.spent == 0.25
-    assert keeper.hold("model", 0.75) == 0.75
+    assert keeper.hold("model", 0.75).usd == 0.75
 
 
 def test_a_call_that_cost_more_than_its_worst_case_leaves_less_but_never_a_negative_rest():
@@ -102,7 +107,7 @@ def test_a_call_that_cost_more_than_its_worst_case_leaves_less_but_never_a_negat
 
 def test_nothing_can_be_spent_of_nothing_but_what_is_free():
     keeper = keeper_of(0.0)
-    assert keeper.hold("free", 0.0) == 0.0
+    assert keeper.hold("free", 0.0) == NOTHING
     with pytest.raises(BudgetExceededError):
         keeper.hold("model", 1e-9)
 
@@ -112,10 +117,51 @@ def test_an_unknown_price_is_refused_with_the_entry_that_would_name_it():
         keeper_of(1.0).hold("mine", None)
     assert '[models."mine"]' in raised.value.hint
     assert "allow_unpriced" in raised.value.hint
-    assert raised.value.details == {"model": "mine", "worst_usd": None}
+    assert raised.value.details == {"limit": "cost_usd", "model": "mine", "worst_usd": None}
 
 
 def test_an_unknown_price_that_is_allowed_holds_nothing():
     keeper = keeper_of(1.0, allow_unpriced=True)
-    assert keeper.hold("mine", None) == 0.0
-    assert keeper.hold("model", 1.0) == 1.0
+    assert keeper.hold("mine", None) == NOTHING
+    assert keeper.hold("model", 1.0).usd == 1.0
+
+
+def test_without_a_limit_of_money_an_unknown_price_is_nobodys_business():
+    keeper = BudgetKeeper(calls=1)
+    assert keeper.hold("mine", None) == NOTHING
+
+
+def test_every_call_counts_also_one_that_fails():
+    keeper = BudgetKeeper(calls=2)
+    for _ in range(2):
+        keeper.settle(keeper.hold("model", 0.0), 0.0)
+    with pytest.raises(BudgetExceededError, match="all its calls") as raised:
+        keeper.hold("model", 0.0)
+    assert raised.value.details["limit"] == "calls"
+
+
+def test_calls_at_the_same_time_hold_their_tokens_and_give_back_what_they_did_not_use():
+    keeper = BudgetKeeper(tokens=100)
+    held = keeper.hold("model", None, 60)
+    with pytest.raises(BudgetExceededError, match="could take 60 tokens; of the run's 100, 40"):
+        keeper.hold("model", None, 60)
+    keeper.settle(held, 0.0, 20)
+    keeper.hold("model", None, 80)
+    with pytest.raises(BudgetExceededError) as raised:
+        keeper.hold("model", None, 1)
+    assert raised.value.details == {
+        "limit": "tokens",
+        "model": "model",
+        "worst_tokens": 1,
+        "left_tokens": 0,
+    }
+
+
+def test_no_call_is_made_once_the_time_is_over():
+    over = False
+    keeper = BudgetKeeper(expired=lambda: over)
+    keeper.hold("model", None)
+    over = True
+    with pytest.raises(BudgetExceededError, match="time is over") as raised:
+        keeper.hold("model", None)
+    assert raised.value.details["limit"] == "seconds"

@@ -14,7 +14,7 @@ from agent_lab.api.wire.orchestrate import (
     OrchestrateRequest,
     OrchestrateResponse,
 )
-from agent_lab.contracts import JsonObject, RunRecord
+from agent_lab.contracts import JsonObject, RunRecord, RunRequest
 from agent_lab.errors import (
     RequestOverLimitError,
     RunFailedError,
@@ -22,6 +22,7 @@ from agent_lab.errors import (
     UnknownFlowError,
     UnknownRoleError,
 )
+from agent_lab.flows.inputs import Inputs
 from agent_lab.lab import Lab
 from agent_lab.orchestrator.flow_metrics import build_api_response, build_error_response
 
@@ -39,9 +40,9 @@ async def orchestrate(
     """
 
     def answer(record: RunRecord) -> JsonObject:
-        return _answer(record, body, lab, request_id)
+        return _answer(record, body, wanted, lab, request_id)
 
-    wanted = body.to_run_request()
+    wanted = body.to_run_request(_inputs(lab, body))
     if body.stream:
         return await open_stream(lab.runs, wanted, work, answer)
     record = await work.finish(work.start(lab.runs.run(wanted)), request)
@@ -49,13 +50,21 @@ async def orchestrate(
     return JSONResponse(answer(record), status)
 
 
-def _answer(record: RunRecord, body: OrchestrateRequest, lab: Lab, request_id: str) -> JsonObject:
-    flow, verbose = lab.flows[record.flow], body.verbose
+def _inputs(lab: Lab, body: OrchestrateRequest) -> Inputs:
+    """The inputs of the flow; an unknown flow has none, and the run says that it is unknown."""
+    return lab.flows[body.flow_type].inputs if body.flow_type in lab.flows else {}
+
+
+def _answer(
+    record: RunRecord, body: OrchestrateRequest, wanted: RunRequest, lab: Lab, request_id: str
+) -> JsonObject:
+    flow, verbose = lab.runs.plan(record.flow, wanted.inputs), body.verbose
     if record.error is None:
         answer = build_api_response(record, flow, verbose=verbose)
     else:
         answer = build_error_response(record.error, request_id, record, flow, verbose=verbose)
-    return {**answer, "dropped_params": sorted({*answer["dropped_params"], *body.dropped()})}
+    dropped = {*answer["dropped_params"], *body.dropped(_inputs(lab, body))}
+    return {**answer, "dropped_params": sorted(dropped)}
 
 
 for path in ("/api/orchestrate", "/orchestrate", "/api/orchestrate/", "/orchestrate/"):

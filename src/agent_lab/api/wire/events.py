@@ -15,8 +15,10 @@ from agent_lab.contracts import (
     Language,
     Message,
     RunStatus,
+    Step,
     Turn,
 )
+from agent_lab.deliberation.issues import Issue
 from agent_lab.runs.events import RunEvent
 
 PROTOCOL = "1.0"
@@ -34,6 +36,8 @@ class WireEvent(Contract):
 class RunHeader(Contract):
     """What is run."""
 
+    owner: str | None
+    """Whose run it is; null: whoever uses this machine without a name."""
     flow: str
     flow_version: str
     input: str
@@ -74,13 +78,19 @@ class StepFinished(WireEvent):
 
     type: Literal["STEP_FINISHED"]
     step_name: str
+    step: Step
 
 
 class TurnMetadata(Contract):
     """What a turn is about to be asked."""
 
     node: str
+    round: int
+    """The pass of its loop, as people count it."""
     visit: int
+    """The node's own pass counter."""
+    retry: int
+    """How often the same answer was asked for before."""
     model: str | None
     messages: tuple[Message, ...]
 
@@ -120,6 +130,10 @@ class RunResult(Contract):
     status: RunStatus
     stop_reason: str
     output: str = ""
+    outputs: dict[str, JsonValue] = Field(default_factory=dict)
+    """The flow's named outputs."""
+    issues: tuple[Issue, ...] = ()
+    """What was held against the drafts, and what became of it."""
     degraded: tuple[str, ...] = ()
     error: ErrorInfo | None = None
 

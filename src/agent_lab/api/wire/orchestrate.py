@@ -1,14 +1,14 @@
 """Orchestrated mode: a flow on a question, with the first lab's field names."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StrictBool
 from pydantic_core import PydanticCustomError
 
 from agent_lab.api.wire.errors import ErrorDetail
 from agent_lab.api.wire.examples import ORCHESTRATE, ORCHESTRATE_ANSWER
-from agent_lab.api.wire.names import FlowName, ModelKey, Prompt, RoleName, StrategyName
+from agent_lab.api.wire.names import FlowName, InputName, ModelKey, Prompt, RoleName, StrategyName
 from agent_lab.contracts import (
     Attachment,
     Budget,
@@ -23,6 +23,8 @@ from agent_lab.contracts import (
     TokenLimit,
     Usage,
 )
+from agent_lab.deliberation.issues import Issue
+from agent_lab.flows.inputs import Inputs, unfit
 
 
 def _refuse_retrieval(value: object) -> object:
@@ -46,6 +48,20 @@ NoRetriever = Annotated[
 ]
 
 
+class _Switch(NamedTuple):
+    """What a switch of the first lab is today."""
+
+    input: str
+    values: dict[bool, Any]
+    """What on and off make of the input; None: its default."""
+
+
+FIRST_LAB_INPUTS = {
+    "enable_history": _Switch("read_history", {True: True, False: False}),
+    "retry_on_error": _Switch("retries", {True: None, False: 0}),
+}
+
+
 class OrchestrateRequest(Contract):
     """What is asked of a flow. Only `prompt` is required; unknown fields are refused."""
 
@@ -53,6 +69,8 @@ class OrchestrateRequest(Contract):
 
     prompt: Prompt
     flow_type: FlowName = "challenge"
+    inputs: dict[InputName, JsonValue] = Field(default_factory=dict)
+    """Values of the flow's named inputs, such as `rounds`; `GET /api/flows/{name}` lists them."""
     attachments: tuple[Attachment, ...] = ()
     """Documents that every role sees beside the question."""
     model: ModelKey | None = None
@@ -79,9 +97,13 @@ class OrchestrateRequest(Contract):
     tools: list[JsonValue] = Field(default_factory=list, deprecated=True)
     """Of the first lab: no flow takes tools; listed in `dropped_params`."""
     enable_history: StrictBool | None = Field(None, deprecated=True)
-    """Of the first lab: no flow reads earlier runs; true is listed in `dropped_params`."""
+    """Of the first lab: sets the input `read_history`, where the flow has one that `inputs` leaves
+    open; else true is listed in `dropped_params`.
+    """
     retry_on_error: StrictBool | None = Field(None, deprecated=True)
-    """Of the first lab: turns are not repeated; true is listed in `dropped_params`."""
+    """Of the first lab: false sets the input `retries` to 0 and true leaves its default, where the
+    flow has one that `inputs` leaves open; else true is listed in `dropped_params`.
+    """
     rag_config: NoRetrieval = Field(default_factory=dict)
     """Of the first lab: refused unless it is empty."""
     retrieval_config: NoRetrieval = Field(default_factory=dict)
@@ -91,16 +113,44 @@ class OrchestrateRequest(Contract):
     vector_store: NoRetriever = None
     """Of the first lab: refused unless it is empty."""
 
-    def to_run_request(self) -> RunRequest:
-        """What the lab is asked to run."""
+    def to_run_request(self, inputs: Inputs) -> RunRequest:
+        """What the lab is asked to run.
+
+        Args:
+            inputs: Those of the flow.
+        """
         taken = set(type(self).model_fields) & set(RunRequest.model_fields)
         fields = {name: getattr(self, name) for name in taken}
+        fields["inputs"] = {**self._of_the_first_lab(inputs), **self.inputs}
         return RunRequest.parse({"flow": self.flow_type, "input": self.prompt, **fields})
 
-    def dropped(self) -> list[str]:
+    def dropped(self, inputs: Inputs) -> list[str]:
         """The first lab's fields that were given and change nothing."""
-        fields = self.model_dump(include={"agents", "tools", "enable_history", "retry_on_error"})
-        return [name for name, value in fields.items() if value]
+        given = self.model_dump(include={"agents", "tools", *FIRST_LAB_INPUTS})
+        return [
+            field
+            for field, value in given.items()
+            if value and not self._is_input(field, inputs, value)
+        ]
+
+    def _of_the_first_lab(self, inputs: Inputs) -> dict[str, Any]:
+        """The inputs that the first lab's fields stand for."""
+        given = self.model_dump(include=set(FIRST_LAB_INPUTS), exclude_none=True)
+        chosen = {
+            FIRST_LAB_INPUTS[field].input: FIRST_LAB_INPUTS[field].values[wish]
+            for field, wish in given.items()
+            if self._is_input(field, inputs, wish)
+        }
+        return {name: value for name, value in chosen.items() if value is not None}
+
+    def _is_input(self, field: str, inputs: Inputs, wish: Any) -> bool:
+        """Whether a field of the first lab stands for an input that the caller has left open."""
+        if field not in FIRST_LAB_INPUTS:
+            return False
+        name, values = FIRST_LAB_INPUTS[field]
+        if name in self.inputs or name not in inputs:
+            return False
+        return values[wish] is None or not unfit(inputs[name], values[wish])
 
 
 class NodeView(Contract):
@@ -111,7 +161,7 @@ class NodeView(Contract):
     type: str
     role: str
     status: Literal["completed", "failed", "skipped"]
-    """`skipped`: the node had no turn."""
+    """`skipped`: it was not this node's turn."""
     start_time: float = 0.0
     end_time: float = 0.0
     timestamp: datetime | None = None
@@ -182,6 +232,11 @@ class OrchestrateResponse(Contract):
     metrics: RunMetrics
     usage: Usage
     stop_reason: str
+    """Why the run ended; `completed` where no rule stopped it."""
+    outputs: dict[str, JsonValue]
+    """The flow's named outputs."""
+    issues: tuple[Issue, ...]
+    """What was held against the drafts, and what became of it."""
     degraded: tuple[str, ...]
     """What went wrong on the way to an answer all the same."""
     dropped_params: tuple[str, ...]
@@ -204,6 +259,8 @@ class OrchestrateErrorBody(Contract):
     metrics: RunMetrics | None = None
     usage: Usage | None = None
     stop_reason: str = ""
+    outputs: dict[str, JsonValue] = Field(default_factory=dict)
+    issues: tuple[Issue, ...] = ()
     degraded: tuple[str, ...] = ()
     dropped_params: tuple[str, ...] = ()
     summary: str = ""

@@ -1,0 +1,77 @@
+"""What it takes to make a flow ready: read, planned, checked, compiled; and what is kept."""
+
+import gc
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from agent_lab.flows.flow_plan import plan_flow
+from agent_lab.flows.flow_validator import check_flow
+from agent_lab.flows.graph_configs import FLOW_CONFIGS, FlowConfig
+from agent_lab.orchestrator.graph_builder import GraphBuilder
+from agent_lab.providers.provider_gateway import ProviderGateway
+from orchestrator_peers import flows, hand_written, prompts
+from orchestrator_peers.measuring import Figures
+
+READ, PLAN, CHECK = "read", "plan", "check"
+FIRST, SECOND = "first run", "second run"
+BY_HAND = "three roles by hand"
+"""The task, and the arm, of the graph that building is measured by."""
+SECOND_RUNS = 300
+"""One is too short to be timed."""
+
+
+class Definition(NamedTuple):
+    """A flow that is built."""
+
+    name: str
+    text: str
+    """As JSON."""
+    nodes: int
+    """With the members of its groups."""
+
+
+def definitions(branches: tuple[int, ...]) -> Iterator[Definition]:
+    """The shipped flows, then fan-outs of some sizes."""
+    texts = {name: flows.shipped(name) for name in FLOW_CONFIGS}
+    texts |= {f"fan-out, {count}": json.dumps(flows.fan_out(count)) for count in branches}
+    for name, text in texts.items():
+        yield Definition(name, text, len(plan_flow(FlowConfig.model_validate_json(text)).nodes))
+
+
+def measure_building(built: Mapping[str, Definition], figures: Figures) -> None:
+    """Build every flow once, and the graph by hand between them."""
+    ask = prompts.asking(ProviderGateway.scripted(flows.short_answer))
+    for name, definition in built.items():
+        _measure(name, definition.text, figures)
+    by_hand = _cpu_s(lambda: hand_written.compiled_chain(ask, prompts.three_roles()))
+    figures.add(BY_HAND, BY_HAND, by_hand)
+
+
+def _measure(name: str, text: str, figures: Figures) -> None:
+    builder = GraphBuilder()
+    # A flow keeps its digest: every step that computes it gets a flow of its own.
+    planned, prepared = (FlowConfig.model_validate_json(text) for _ in range(2))
+    plan, catalogue = plan_flow(FlowConfig.model_validate_json(text)), builder.catalogue()
+
+    def again() -> None:
+        for _ in range(SECOND_RUNS):
+            builder.prepare(prepared)
+
+    figures.add(name, READ, _cpu_s(lambda: FlowConfig.model_validate_json(text)))
+    figures.add(name, PLAN, _cpu_s(lambda: plan_flow(planned)))
+    figures.add(name, CHECK, _cpu_s(lambda: check_flow(plan, catalogue)))
+    figures.add(name, FIRST, _cpu_s(lambda: builder.prepare(prepared)))
+    figures.add(name, SECOND, _cpu_s(again) / SECOND_RUNS)
+
+
+def _cpu_s(step: Callable[[], object]) -> float:
+    gc.collect()
+    gc.disable()
+    try:
+        before = time.process_time()
+        step()
+        return time.process_time() - before
+    finally:
+        gc.enable()

@@ -1,0 +1,1 @@
+"""The rules that a flow must keep, by what they look at; `flow_validator` applies them all."""

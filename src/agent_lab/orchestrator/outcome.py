@@ -1,0 +1,90 @@
+"""What came of a flow, from the state in which it ended."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from agent_lab.contracts import ErrorInfo, JsonObject
+from agent_lab.flows.conditions import Value
+from agent_lab.flows.flow_plan import FlowPlan
+from agent_lab.orchestrator.agent_state import AgentState, failures_of
+from agent_lab.orchestrator.condition_values import condition_values
+
+STOPS = (
+    "budget",
+    "wall_clock",
+    "no_quorum",
+    "issues_closed",
+    "unassailable_lead",
+    "posterior",
+    "agreement",
+    "max_rounds",
+)
+"""Stop reasons, the one that is told first; any other a flow names comes before `max_rounds`."""
+HARD_STOPS = {"seconds": "wall_clock", "calls": "budget", "tokens": "budget", "cost_usd": "budget"}
+"""Stop reason by the limit of a budget that refused a call, or cut one off."""
+REFUSED_OR_CUT = ("budget_exceeded", "provider_timeout")
+
+
+class FlowOutcome(NamedTuple):
+    """What came of a flow."""
+
+    output: str
+    """The answer; empty when no node that could give it did."""
+    state: AgentState | None
+    degraded: tuple[str, ...] = ()
+    """What went wrong on the way to an answer all the same."""
+    error: ErrorInfo | None = None
+    """Why there is no answer."""
+    stop_reason: str = "completed"
+    """Why the flow ended; `completed` where no rule stopped it."""
+    outputs: Mapping[str, Value] = MappingProxyType({})
+    """The flow's named outputs."""
+
+
+def outcome_of(plan: FlowPlan, state: AgentState) -> FlowOutcome:
+    """Sum up how a flow has ended."""
+    failures, outputs = failures_of(state), state["outputs"]
+    asked = {i: error for i, error in failures.items() if error.code != "not_asked"}
+    nodes = [i for name in plan.answer_nodes() for i in plan.members_of(name)]
+    answers = [node_id for node_id in nodes if node_id in outputs]
+    if not answers:
+        nothing = ErrorInfo(code="no_answer", message=f"Flow `{plan.name}` gave no answer.")
+        return FlowOutcome("", state, error=[nothing, *asked.values()][-1])
+    degraded = [f"`{i}` failed: {error.message}" for i, error in asked.items()]
+    degraded += [reason for reason in state["degraded"].values() if reason]
+    better = nodes[: nodes.index(answers[0])]
+    if any(node_id in failures for node_id in better):
+        degraded.append(f"The answer is the text of `{answers[0]}`.")
+    values = condition_values(state)
+    return FlowOutcome(
+        outputs[answers[0]],
+        state,
+        tuple(degraded),
+        stop_reason=_stop_reason(state),
+        outputs={name: values.get(source) for name, source in plan.outputs.items()},
+    )
+
+
+def issues_of(outcome: FlowOutcome) -> tuple[JsonObject, ...]:
+    """The ledger, as the run's record has it."""
+    issues = () if outcome.state is None else outcome.state["issues"]
+    return tuple(issue.model_dump(mode="json") for issue in issues)
+
+
+def hard_stop(state: AgentState) -> str:
+    """The stop reason of a budget that has refused or cut off a call; empty: none has."""
+    limits = [
+        error.details.get("limit")
+        for error in failures_of(state).values()
+        if error.code in REFUSED_OR_CUT
+    ]
+    stops = {HARD_STOPS[limit] for limit in limits if limit in HARD_STOPS}
+    return next((stop for stop in STOPS if stop in stops), "")
+
+
+def _stop_reason(state: AgentState) -> str:
+    fired = {hard_stop(state), *state["stops"].values()} - {"", "completed"}
+    own = sorted(fired - set(STOPS))
+    ordered = [*STOPS[:-1], *own, STOPS[-1]]
+    return next((stop for stop in ordered if stop in fired), "completed")

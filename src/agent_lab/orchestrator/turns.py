@@ -1,0 +1,253 @@
+"""One call of one role: asks the gateway, shows the answer as it comes, records what was said.
+
+A turn never raises for what a provider did: a failed turn is a turn with an error, and what
+follows decides. (A node that raises would cancel its parallel siblings, already paid.)
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import aclosing
+from typing import Any
+
+from agent_lab.contracts import (
+    Constraints,
+    DataPolicy,
+    ErrorInfo,
+    GenerationRequest,
+    GenerationResult,
+    JsonObject,
+    Message,
+    Turn,
+)
+from agent_lab.errors import AgentLabError, ProviderTimeoutError, TruncatedAnswerError
+from agent_lab.flows.flow_plan import FlowPlan
+from agent_lab.flows.graph_configs import NodeConfig
+from agent_lab.orchestrator.agent_state import AgentState, StateUpdate
+from agent_lab.orchestrator.run_context import RunContext, wished_model
+from agent_lab.orchestrator.run_recorder import message_id
+
+logger = logging.getLogger(__name__)
+
+_CLOCK_STEP_S = 0.001
+"""A timer may ring a little early, by the clock that it is set by."""
+_SAMPLING = ("max_tokens", "temperature", "top_p", "top_k", "seed", "stop")
+
+
+async def take_turn(
+    config: NodeConfig,
+    plan: FlowPlan,
+    state: AgentState,
+    run: RunContext,
+    messages: tuple[Message, ...],
+    *,
+    path: str = "",
+) -> Turn:
+    """Ask for one turn and record it.
+
+    Args:
+        config: Who speaks, and how it is asked.
+        plan: The flow.
+        state: The run so far.
+        run: The run's surroundings.
+        messages: What is sent.
+        path: The turn's path, where it is not the node's id.
+    """
+    request = _request(config, plan, state, run, messages)
+    return await _Speaker(config, run, request, run.prefix + (path or config.id)).speak()
+
+
+def said(config: NodeConfig, turn: Turn) -> StateUpdate:
+    """What a turn changes in the state."""
+    if turn.error is not None:
+        return {"failures": {config.id: turn.error}}
+    return {
+        "outputs": {config.id: turn.text},
+        "failures": {config.id: None},
+        "models": {config.id: turn.model_resolved},
+        "degraded": {config.id: _moved(turn)},
+    }
+
+
+def whole_characters(text: str) -> str:
+    """The text with `?` for each half of a character: no prompt and no file can hold these."""
+    return text.encode(errors="replace").decode()
+
+
+class _Speaker:
+    """One turn of one role."""
+
+    def __init__(
+        self, config: NodeConfig, run: RunContext, request: GenerationRequest, path: str
+    ) -> None:
+        self._config = config
+        self._run = run
+        self._path = path
+        self._message_id = message_id(path, run.place.visit, run.place.retry)
+        self._request = request
+
+    async def speak(self) -> Turn:
+        """Ask, stream and record; what the provider did wrong becomes the turn's error."""
+        run, started_at = self._run, self._run.now()
+        await run.recorder.record("TEXT_MESSAGE_START", self._start())
+        outcome: Mapping[str, Any]
+        try:
+            outcome = _succeeded(await self._answer())
+        except AgentLabError as error:
+            logger.info("The turn of `%s` failed: %s", self._config.speaker, error.message)
+            if isinstance(error, ProviderTimeoutError) and self._time_is_over():
+                error.details["limit"] = "seconds"  # of the run's budget: see `hard_stop`
+            outcome = _failed(error)
+        turn = Turn(
+            node_id=self._config.id,
+            path=self._path,
+            role=self._config.speaker,
+            round=run.place.round,
+            visit=run.place.visit,
+            retry=run.place.retry,
+            model_key=self._request.model_key,
+            messages=self._request.messages,
+            sampling=_sampling(self._request),
+            started_at=started_at,
+            seconds=(run.now() - started_at).total_seconds(),
+            **outcome,
+        )
+        await run.recorder.record_turn(turn)
+        return turn
+
+    async def _answer(self) -> GenerationResult:
+        stream = self._run.gateway.stream(self._request, budget=self._run.budget)
+        async with aclosing(stream) as chunks:
+            async for chunk in chunks:
+                if chunk.result is not None:
+                    return chunk.result
+                if chunk.restarted:  # a second start voids what was shown after the first
+                    await self._run.recorder.record("TEXT_MESSAGE_START", self._start())
+                    continue
+                self._run.recorder.publish_delta(
+                    self._message_id, chunk.text, reasoning=chunk.reasoning
+                )
+        raise TruncatedAnswerError("The gateway ended its stream without a result.")
+
+    def _time_is_over(self) -> bool:
+        deadline = self._run.deadline
+        now = asyncio.get_running_loop().time()
+        return deadline is not None and now >= deadline - _CLOCK_STEP_S
+
+    def _start(self) -> JsonObject:
+        return {
+            "messageId": self._message_id,
+            "role": "assistant",
+            "name": self._config.speaker,
+            "metadata": {
+                "node": self._config.id,
+                "round": self._run.place.round,
+                "visit": self._run.place.visit,
+                "retry": self._run.place.retry,
+                "model": self._request.model_key,
+                "messages": [message.model_dump() for message in self._request.messages],
+            },
+        }
+
+
+def _request(
+    config: NodeConfig,
+    plan: FlowPlan,
+    state: AgentState,
+    run: RunContext,
+    messages: tuple[Message, ...],
+) -> GenerationRequest:
+    """What a role is asked: the caller's wishes before the flow's, the flow's before defaults."""
+    wish = run.request
+    return GenerationRequest(
+        model_key=wished_model(config, wish),
+        strategy=wish.strategy or config.strategy,
+        max_tokens=wish.max_tokens or config.max_tokens,
+        temperature=config.temperature if wish.temperature is None else wish.temperature,
+        top_p=config.top_p,
+        top_k=config.top_k,
+        task_type=state["task_type"] or None,
+        seed=run.seed,
+        stop=config.stop,
+        messages=messages,
+        constraints=Constraints(distinct_from=_others_models(config, plan, state, run)),
+        deadline=run.deadline,
+        data_policy=strictest(plan.data_policy, wish.data_policy),
+        midstream="restart",
+        role=config.speaker,
+    )
+
+
+def _others_models(
+    config: NodeConfig, plan: FlowPlan, state: AgentState, run: RunContext
+) -> tuple[str, ...]:
+    """Models that this role may not fall back to: those of roles that are meant to differ."""
+    own = _meant(config, run)
+    others: set[str] = set()
+    for other in (node for node in plan.nodes if node.is_role):
+        meant = _meant(other, run)
+        if meant != own:
+            others |= {meant, state["models"].get(other.id, "")}
+    return tuple(sorted(others - {own, ""}))
+
+
+def _meant(node: NodeConfig, run: RunContext) -> str:
+    wish = wished_model(node, run.request)
+    return run.models.get(wish, wish or "")
+
+
+def strictest(*policies: DataPolicy | None) -> DataPolicy | None:
+    """The one of some data policies that allows least; None: nobody has one."""
+    given = [policy for policy in policies if policy is not None]
+    return "local" if "local" in given else next(iter(given), None)
+
+
+def _moved(turn: Turn) -> str:
+    """Why another model than the one that was meant gave the text; empty: it did not."""
+    first = next(iter(turn.attempts), None)
+    if first is None or first.model_key == turn.model_resolved:
+        return ""
+    return (
+        f"`{turn.model_resolved}` answered as `{turn.role}` for `{first.model_key}`: {first.error}"
+    )
+
+
+def _succeeded(result: GenerationResult) -> dict[str, Any]:
+    usage = result.usage
+    return {
+        "status": "ok",
+        "text": whole_characters(result.text),
+        "reasoning": whole_characters(result.reasoning),
+        "finish_reason": result.finish_reason,
+        "model_resolved": result.model_resolved,
+        "strategy": result.strategy,
+        "source": result.source,
+        "prompt_tokens": usage.prompt_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "cost_usd": usage.cost_usd,
+        "timings": result.timings,
+        "cache_hit": result.cache_hit,
+        "model_warm": result.model_warm,
+        "attempts": result.attempts,
+        "fallback_from": result.fallback_from,
+        "dropped_params": result.dropped_params,
+    }
+
+
+def _failed(error: AgentLabError) -> dict[str, Any]:
+    described = ErrorInfo.of(error)
+    details = {name: value for name, value in error.details.items() if name != "attempts"}
+    return {
+        "status": "failed",
+        "attempts": error.details.get("attempts", ()),
+        "error": described.model_copy(
+            update={"message": whole_characters(error.message), "details": details}
+        ),
+    }
+
+
+def _sampling(request: GenerationRequest) -> JsonObject:
+    values = {name: getattr(request, name) for name in _SAMPLING}
+    return {name: value for name, value in values.items() if value not in (None, ())}
