@@ -43,19 +43,28 @@ async def measure(extent: Extent, folder: Path) -> Results:
         extent: How much.
         folder: An empty one, for the records.
     """
+    _set_aside()
     tasks = list(all_tasks(extent, folder / "outputs"))
     built = {definition.name: definition for definition in definitions(extent.branches)}
     measure_building(built, Figures())
     for task in tasks:
         await check_calls(task)
-    gc.collect()
-    gc.freeze()  # else every collection would look at all that was imported
+    _set_aside()
     figures = Figures()
+    fixed, growing = ([task for task in tasks if bool(task.size) == grows] for grows in (0, 1))
     for number in range(extent.rounds):
-        await measure_round(number, tasks, figures)
+        for again in range(extent.again):
+            await measure_round(number + again, fixed, figures)
+        await measure_round(number, growing, figures)
         measure_building(built, figures)
     held = {runs: await bytes_per_run(crowd, runs) for runs in extent.crowds}
     return Results(figures, tasks, held, built)
+
+
+def _set_aside() -> None:
+    """Keep later collections from looking at all that is here: imported, or built to stay."""
+    gc.collect()
+    gc.freeze()
 
 
 def main() -> int:

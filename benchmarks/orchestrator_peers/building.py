@@ -1,9 +1,10 @@
-"""What it takes to make a flow ready: read, planned, checked, compiled; and what is kept."""
+"""What it takes to make a flow ready for its first run, and what its second run finds."""
 
 import gc
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from agent_lab.flows.flow_plan import plan_flow
@@ -14,10 +15,11 @@ from agent_lab.providers.provider_gateway import ProviderGateway
 from orchestrator_peers import flows, hand_written, prompts
 from orchestrator_peers.measuring import Figures
 
-READ, PLAN, CHECK = "read", "plan", "check"
+READ, PLAN, CATALOGUE, CHECK = "read", "plan", "catalogue", "check"
 FIRST, SECOND = "first run", "second run"
-BY_HAND = "three roles by hand"
-"""The task, and the arm, of the graph that building is measured by."""
+"""What a run of a new builder pays before its first step: all but the reading, and compiling."""
+BY_HAND = "by hand"
+"""A graph of as many nodes, one after the other, written and compiled by hand."""
 SECOND_RUNS = 300
 """One is too short to be timed."""
 
@@ -41,19 +43,21 @@ def definitions(branches: tuple[int, ...]) -> Iterator[Definition]:
 
 
 def measure_building(built: Mapping[str, Definition], figures: Figures) -> None:
-    """Build every flow once, and the graph by hand between them."""
+    """Build every flow once, each with its like by hand."""
     ask = prompts.asking(ProviderGateway.scripted(flows.short_answer))
+    said = prompts.three_roles()[0].prompt
     for name, definition in built.items():
         _measure(name, definition.text, figures)
-    by_hand = _cpu_s(lambda: hand_written.compiled_chain(ask, prompts.three_roles()))
-    figures.add(BY_HAND, BY_HAND, by_hand)
+        roles = [prompts.Role(f"role{number}", said) for number in range(definition.nodes)]
+        by_hand = _cpu_s(partial(hand_written.compiled_chain, ask, roles))
+        figures.add(name, BY_HAND, by_hand)
 
 
 def _measure(name: str, text: str, figures: Figures) -> None:
-    builder = GraphBuilder()
+    builder, other = GraphBuilder(), GraphBuilder()
     # A flow keeps its digest: every step that computes it gets a flow of its own.
-    planned, prepared = (FlowConfig.model_validate_json(text) for _ in range(2))
-    plan, catalogue = plan_flow(FlowConfig.model_validate_json(text)), builder.catalogue()
+    planned, prepared, checked = (FlowConfig.model_validate_json(text) for _ in range(3))
+    plan = plan_flow(checked)
 
     def again() -> None:
         for _ in range(SECOND_RUNS):
@@ -61,6 +65,8 @@ def _measure(name: str, text: str, figures: Figures) -> None:
 
     figures.add(name, READ, _cpu_s(lambda: FlowConfig.model_validate_json(text)))
     figures.add(name, PLAN, _cpu_s(lambda: plan_flow(planned)))
+    figures.add(name, CATALOGUE, _cpu_s(other.catalogue))
+    catalogue = other.catalogue()
     figures.add(name, CHECK, _cpu_s(lambda: check_flow(plan, catalogue)))
     figures.add(name, FIRST, _cpu_s(lambda: builder.prepare(prepared)))
     figures.add(name, SECOND, _cpu_s(again) / SECOND_RUNS)

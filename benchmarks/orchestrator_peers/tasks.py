@@ -28,6 +28,8 @@ class Extent(NamedTuple):
     """How much is measured."""
 
     rounds: int
+    again: int
+    """How often in a round the arms take turns where nothing grows: these ratios have an aim."""
     turns: int
     """In one timed part, at the least."""
     branches: tuple[int, ...] = (3, 10, 30, 100)
@@ -35,8 +37,8 @@ class Extent(NamedTuple):
     crowds: tuple[int, ...] = (1, 20, 200, 1000)
 
 
-QUICK = Extent(rounds=3, turns=18, branches=(3, 30), loops=(1, 10), crowds=(1, 20, 100))
-FULL = Extent(rounds=15, turns=90)
+QUICK = Extent(rounds=3, again=1, turns=12, branches=(3, 10), loops=(1, 5), crowds=(1, 20))
+FULL = Extent(rounds=15, again=4, turns=60)
 
 
 def all_tasks(extent: Extent, outputs: Path) -> Iterator[Task]:

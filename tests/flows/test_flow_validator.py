@@ -1012,7 +1012,7 @@ CASES: dict[str, Case] = {
             " `previous_output`, `request_id`, `requirements`, `round`, `score`, "
             "`settled_issues`, `task_type`, `user_input`, `x_output`."
         ),
-        "`agent-lab flows check second` tells all.",
+        "`agent-lab flows validate second` tells all.",
         wrong_in={"flows": {"second": named("second", flow(node("x", "{nobody}")))}},
         right_in={"flows": {"second": named("second", flow(node("x", "{user_input}")))}},
     ),
@@ -1264,7 +1264,7 @@ CASES: dict[str, Case] = {
             tests=[
                 case_of(
                     script={"solver": "x"},
-                    expect={"path": ["f.solver", "f"], "prompts": {"f.solver#1": {}}},
+                    expect={"path": ["f"], "prompts": {"f.solver#1": {}}},
                 )
             ],
         ),
@@ -1286,6 +1286,21 @@ CASES: dict[str, Case] = {
         "tests[0].expect.path",
         "The test `a test` looks at `creater`, which is no node.",
         "Did you mean `creator`?",
+    ),
+    "a test's path leads into a flow within": Case(
+        flow(
+            subflow("f", "single"),
+            tests=[case_of(script={"solver": "x"}, expect={"path": ["f.solver", "f"]})],
+        ),
+        flow(
+            subflow("f", "single"),
+            tests=[case_of(script={"solver": "x"}, expect={"path": ["f"]})],
+        ),
+        "unknown_node",
+        "",
+        "tests[0].expect.path",
+        "The test `a test` looks at `f.solver`, which is no node.",
+        "Known are `f`.",
     ),
     "a test looks at the prompt of no node": Case(
         flow("a", tests=[case_of(expect={"prompts": {"a#1": {}, "aa#1": {}}})]),
@@ -1466,7 +1481,7 @@ RIGHT = {
         tests=[
             case_of(
                 script={"a": "x"},
-                expect={"path": ["f.in.a", "f.in", "f"], "prompts": {"f.in.a": {}}},
+                expect={"path": ["f"], "prompts": {"f.in.a#2": {}, "f[1].in[0][1].a": {}}},
             )
         ],
     ),

@@ -516,7 +516,7 @@ def runs(draw: st.DrawFn) -> Drawn:
         own = {"id": "own", "name": "n" * 60, "values": {"lens": "l" * 400}}
         known = ["security", "usability", "performance", "cost", "privacy", own]
         inputs["experts"] = draw(st.lists(st.sampled_from(known), min_size=1, unique_by=str))
-    most = draw(st.none() | st.integers(1, 400))
+    most = draw(st.none() | st.integers(1, 400) | st.just(3_000))
     request = RunRequest(flow=name, input=draw(tasks()), inputs=inputs, max_tokens=most)
     roles = [n.speaker for n in plan_flow(FLOW_CONFIGS[name], inputs).nodes if n.is_role]
     answers = {}

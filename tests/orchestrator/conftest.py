@@ -130,7 +130,7 @@ def staged(
         fields: Further fields of the context.
     """
     provider = script if isinstance(script, ScriptedProvider) else ScriptedProvider(script)
-    log, pauses = Log(), list[float]()
+    log, pauses = fields.pop("recorder", Log()), list[float]()
 
     async def note(seconds: float) -> None:
         pauses.append(seconds)

@@ -7,7 +7,8 @@ import pytest
 
 from agent_lab.contracts import Budget, FlowBudget, RunRequest
 from agent_lab.errors import InvalidRequestError, UnknownRoleError
-from agent_lab.orchestrator.flow_runner import bounded, budget_of, check_request
+from agent_lab.orchestrator.budgets import bounded, budget_of
+from agent_lab.orchestrator.flow_runner import check_request
 from agent_lab.orchestrator.graph_builder import GraphBuilder
 from agent_lab.providers.resilience.budget import BudgetKeeper
 from tests.orchestrator.conftest import (

@@ -61,6 +61,11 @@ class FlowPlan(FlowConfig):
         """Node ids by their older ids."""
         return {alias: node.id for node in self.nodes for alias in node.aliases}
 
+    @cached_property
+    def names_models(self) -> bool:
+        """Whether the flow chooses the model of any of its roles."""
+        return any(node.model for node in self.nodes)
+
     def members_of(self, name: str) -> tuple[str, ...]:
         """The nodes that a name stands for: those of a group, else the node itself."""
         return self.groups.get(name, (self.aliases.get(name, name),))

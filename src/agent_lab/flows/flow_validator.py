@@ -202,5 +202,5 @@ def _subflows(subject: Subject) -> Iterator[Fault]:
                 node=subject.written(node.id),
                 field="config.flow",
                 reason=f"The flow `{inner}` cannot run: {errors[0]}",
-                fix=f"`agent-lab flows check {inner}` tells all.",
+                fix=f"`agent-lab flows validate {inner}` tells all.",
             )

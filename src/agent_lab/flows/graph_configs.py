@@ -122,7 +122,9 @@ class LoopConfig(Contract):
     first: str
     last: str
     max_rounds: InputRef | Annotated[int, Field(ge=1, le=1000)]
-    """How often its nodes run at the most."""
+    """How often its nodes run at the most; an input of a loop that counts retries says how often
+    they run again: `retries` 2 means three times.
+    """
     until: Condition | None = None
     """Ends the loop; None: it runs `max_rounds` times."""
     reason: Name = "completed"

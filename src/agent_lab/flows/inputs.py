@@ -29,9 +29,9 @@ class InputConfig(Contract):
     `list`: what a node's `config` takes as a list, such as checks.
     """
     default: Scalar | tuple[str | JsonObject, ...]
-    minimum: float | None = None
+    minimum: float | None = Field(None, strict=True)
     """Least number; of a list: how few."""
-    maximum: float | None = None
+    maximum: float | None = Field(None, strict=True)
     """Greatest number; of a list: how many."""
     enum: tuple[str, ...] = Field(())
     """The texts that are allowed; empty: any."""

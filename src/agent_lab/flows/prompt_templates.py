@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from agent_lab.contracts import Language
 from agent_lab.errors import InvalidRequestError
@@ -16,9 +17,10 @@ _TOKEN = re.compile(r"\{\{|\}\}|\{([a-z_][a-z0-9_]*)\}")
 _ESCAPED = {"{{": "{", "}}": "}"}
 
 
-def placeholders(template: str) -> set[str]:
+@lru_cache(maxsize=1024)
+def placeholders(template: str) -> frozenset[str]:
     """The names that a template asks for."""
-    return {match[1] for match in _TOKEN.finditer(template) if match[1]}
+    return frozenset(match[1] for match in _TOKEN.finditer(template) if match[1])
 
 
 def format_prompt_template(template: str, values: Mapping[str, str]) -> str:

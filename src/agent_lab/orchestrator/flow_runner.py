@@ -1,26 +1,21 @@
 """Runs a flow's bare graph, with the gateway and the recorder that it is given."""
 
-import asyncio
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 from pydantic_core import PydanticSerializationError
 
-from agent_lab.contracts import Budget, FlowBudget, Language, RunRequest
+from agent_lab.contracts import Language, RunRequest
 from agent_lab.deliberation.context import shared_head
 from agent_lab.errors import InvalidRequestError, UnknownRoleError
 from agent_lab.flows.catalogue import Catalogue
 from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.orchestrator.agent_state import AgentState, new_state
+from agent_lab.orchestrator.budgets import bounded
 from agent_lab.orchestrator.cast import wishes
 from agent_lab.orchestrator.graph_builder import GraphBuilder
 from agent_lab.orchestrator.outcome import FlowOutcome, outcome_of
 from agent_lab.orchestrator.run_context import RunContext
-from agent_lab.providers.resilience.budget import BudgetKeeper
-
-LIMITS = ("calls", "tokens", "seconds", "cost_usd")
 
 
 def check_request(request: RunRequest, plan: FlowPlan, catalogue: Catalogue) -> None:
@@ -92,35 +87,3 @@ async def run_flow(
     )
     final = await graph.ainvoke(state, context=bounded(plan, run))
     return outcome_of(plan, cast(AgentState, final))
-
-
-def bounded(plan: FlowPlan, run: RunContext) -> RunContext:
-    """The surroundings of a run with a keeper of its budget, where the flow or the caller set one.
-
-    The clock of its seconds begins now.
-    """
-    limits = budget_of(plan.budget, run.request.budget)
-    if run.budget is not None or not any(getattr(limits, name) is not None for name in LIMITS):
-        return run
-    clock = asyncio.get_running_loop().time
-    deadline = None if limits.seconds is None else clock() + limits.seconds
-    keeper = BudgetKeeper(
-        limits.cost_usd,
-        allow_unpriced=limits.allow_unpriced,
-        calls=limits.calls,
-        tokens=limits.tokens,
-        expired=lambda: deadline is not None and clock() >= deadline,
-    )
-    return replace(run, budget=keeper, deadline=deadline)
-
-
-def budget_of(flow: FlowBudget | None, caller: Budget | None) -> Budget:
-    """The lower of two limits, each by itself."""
-    limits: Mapping[str, Any] = {
-        name: min(
-            (v for v in (getattr(flow, name, None), getattr(caller, name, None)) if v is not None),
-            default=None,
-        )
-        for name in LIMITS
-    }
-    return Budget(**limits, allow_unpriced=caller is not None and caller.allow_unpriced)

@@ -27,6 +27,7 @@ from agent_lab.flows.graph_configs import (
 from agent_lab.observability.logger import log_context
 from agent_lab.orchestrator.agent_state import AgentState, StateUpdate, new_state
 from agent_lab.orchestrator.any_gateway import as_gateway
+from agent_lab.orchestrator.budgets import bounded_within
 from agent_lab.orchestrator.node_types import NODES, NodeFactory, NodeFunction, NodeType
 from agent_lab.orchestrator.outcome import FlowOutcome, outcome_of
 from agent_lab.orchestrator.routers import ROUTERS
@@ -162,7 +163,8 @@ class GraphBuilder:
             head=shared_head(request.input, request.attachments, lang, run.secret),
             inputs=plan.values,
         )
-        return outcome_of(plan, cast(AgentState, await graph.ainvoke(begin, context=run)))
+        final = await graph.ainvoke(begin, context=bounded_within(plan, run))
+        return outcome_of(plan, cast(AgentState, final))
 
     def _graph(self, plan: FlowPlan) -> FlowGraph:
         check_flow(plan, self.catalogue())

@@ -74,13 +74,28 @@ def issues_of(outcome: FlowOutcome) -> tuple[JsonObject, ...]:
 
 def hard_stop(state: AgentState) -> str:
     """The stop reason of a budget that has refused or cut off a call; empty: none has."""
-    limits = [
-        error.details.get("limit")
-        for error in failures_of(state).values()
-        if error.code in REFUSED_OR_CUT
-    ]
-    stops = {HARD_STOPS[limit] for limit in limits if limit in HARD_STOPS}
+    stops = {_limit_stop(error) for error in failures_of(state).values()}
     return next((stop for stop in STOPS if stop in stops), "")
+
+
+def hard_stops_within(node_id: str, outcome: FlowOutcome) -> dict[str, ErrorInfo | None]:
+    """By path: the calls that a budget refused or cut off in the flow of a node; None: no more."""
+    failures = {} if outcome.state is None else outcome.state["failures"]
+    return {
+        f"{node_id}.{inner}": error if error is not None and _is_of_run(error) else None
+        for inner, error in failures.items()
+    }
+
+
+def _is_of_run(error: ErrorInfo) -> bool:
+    """Whether the budget of the whole run has stopped a call, not that of a flow within it."""
+    return bool(_limit_stop(error)) and "flow" not in error.details
+
+
+def _limit_stop(error: ErrorInfo) -> str:
+    """The stop reason of a call that a budget refused or cut off; empty: none did."""
+    limit = error.details.get("limit") if error.code in REFUSED_OR_CUT else None
+    return HARD_STOPS.get(limit, "") if isinstance(limit, str) else ""
 
 
 def _stop_reason(state: AgentState) -> str:

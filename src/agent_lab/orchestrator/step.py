@@ -55,6 +55,8 @@ class Step:
         # In rounds within a retry, each pass is a visit: the same retry has several of them.
         self._retries_are_visits = bool(loops) and loops[0].counts != "retry"
         self._is_in_loop = bool(loops)
+        # Only a loop or a condition asks what the state will be.
+        self._looks_ahead = bool(loops) or any(e.condition for e in plan.edges_from(config.id))
 
     async def take(
         self, state: AgentState, run: RunContext
@@ -73,7 +75,7 @@ class Step:
         work = await self._done(state, run)
         _refuse_undeclared(node_id, work)
         update: dict[str, Any] = {**work, "visits": {node_id: run.place.visit + 1}}
-        after = updated(state, update)
+        after = updated(state, update) if self._looks_ahead else state
         move = self._course.move(
             node_id,
             state["routes"],

@@ -182,6 +182,8 @@ def _others_models(
     config: NodeConfig, plan: FlowPlan, state: AgentState, run: RunContext
 ) -> tuple[str, ...]:
     """Models that this role may not fall back to: those of roles that are meant to differ."""
+    if not (run.request.models or plan.names_models):
+        return ()  # one model for all: nobody is meant to differ
     own = _meant(config, run)
     others: set[str] = set()
     for other in (node for node in plan.nodes if node.is_role):

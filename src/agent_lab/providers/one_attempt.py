@@ -82,8 +82,9 @@ class OneAttempt:
             taken = taken if reaction_to(error).billed else NOTHING
             raise
         finally:
+            taken = taken if self._sent else NOTHING
             for budget, amount in zip(self._budgets, held, strict=False):
-                budget.settle(amount, *(taken if self._sent else NOTHING))
+                budget.settle(amount, taken.usd, taken.tokens)
         return found
 
     async def _limited(self) -> Found:

@@ -58,6 +58,8 @@ class InMemoryRecorder:
 
     def publish_delta(self, turn: str, delta: str, *, reasoning: bool) -> None:
         """Show a piece of a turn to the listener."""
+        if self._listener is _nobody:
+            return
         payload = {"messageId": turn, "delta": delta, "reasoning": reasoning}
         self._listener(self._event("TEXT_MESSAGE_CONTENT", payload, None))
 

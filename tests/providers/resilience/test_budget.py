@@ -162,6 +162,31 @@ def test_no_call_is_made_once_the_time_is_over():
     keeper = BudgetKeeper(expired=lambda: over)
     keeper.hold("model", None)
     over = True
-    with pytest.raises(BudgetExceededError, match="time is over") as raised:
+    with pytest.raises(BudgetExceededError, match="time of the run is over") as raised:
         keeper.hold("model", None)
     assert raised.value.details["limit"] == "seconds"
+
+
+def test_a_budget_within_another_keeps_both():
+    run = BudgetKeeper(1.0, calls=3)
+    flow = BudgetKeeper(0.5, calls=2, within=run, flow="review")
+    flow.settle(flow.hold("model", 0.25), 0.25)
+    assert (flow.spent, run.spent) == (0.25, 0.25)
+    with pytest.raises(BudgetExceededError) as raised:
+        flow.hold("model", 0.375)
+    assert raised.value.details["flow"] == "review"
+    flow.settle(flow.hold("model", 0.25), 0.0)
+    with pytest.raises(BudgetExceededError, match="The flow `review` has made all its calls"):
+        flow.hold("model", 0.0)
+    run.hold("model", 0.75)
+    with pytest.raises(BudgetExceededError, match="The run has made all its calls"):
+        run.hold("model", 0.0)
+
+
+def test_what_the_budget_around_refuses_the_inner_one_does_not_hold():
+    run = BudgetKeeper(0.25)
+    flow = BudgetKeeper(1.0, calls=1, within=run, flow="review")
+    with pytest.raises(BudgetExceededError) as raised:
+        flow.hold("model", 0.5)
+    assert "flow" not in raised.value.details
+    flow.hold("model", 0.25)

@@ -12,8 +12,9 @@ from agent_lab.flows.graph_configs import NodeConfig
 from agent_lab.flows.validation.faults import Fault, Subject, near
 from agent_lab.flows.validation.kinds import subflows
 
-# `refiner#2`: its second turn; `validator[0]`: the turn of its first check.
-_TURN = re.compile(r"(\[\d+\])?(#.*)?$")
+# `refiner#2`: its second turn; `validator[0]`: the turn of its first check; `flow[1].solver`: the
+# second pass of a flow.
+_TURN = re.compile(r"\[\d+\]|#.*")
 
 
 def flow_tests(subject: Subject) -> Iterator[Fault]:
@@ -38,18 +39,20 @@ def flow_tests(subject: Subject) -> Iterator[Fault]:
 
 
 def _names(catalogue: Catalogue, plan: FlowPlan, test: FlowTest, field: str) -> Iterator[Fault]:
-    nodes, roles = _speakers(plan, catalogue)
+    paths, roles = _speakers(plan, catalogue)
     path = [
         name
         for step in test.expect.path or ()
         for name in ((step,) if isinstance(step, str) else step)
     ]
     prompts = [_TURN.sub("", name) for name in test.expect.prompts]
-    for part, names in (("expect.path", path), ("expect.prompts", prompts)):
+    nodes = {node.id for node in plan.nodes}  # a flow within is one step of the path
+    wanted = (("expect.path", path, nodes), ("expect.prompts", prompts, paths))
+    for part, names, known in wanted:
         for name in dict.fromkeys(names):
-            if name not in nodes:
+            if name not in known:
                 reason = f"The test `{test.name}` looks at `{name}`, which is no node."
-                fix = near(name, nodes)
+                fix = near(name, known)
                 yield Fault(code="unknown_node", field=f"{field}.{part}", reason=reason, fix=fix)
     for role in test.script:
         if role not in roles:

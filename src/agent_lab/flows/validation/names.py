@@ -52,8 +52,9 @@ def prompts(subject: Subject) -> Iterator[Fault]:
                 if (name, field, asked) not in seen:
                     seen.add((name, field, asked))
                     reason = f"Nothing is called `{{{asked}}}`."
-                    meant = "user_input" if asked in _OLD_NAMES else asked
-                    fix = near(meant, shared | own)
+                    fix = near(asked, shared | own)
+                    if asked in _OLD_NAMES:
+                        fix = "Did you mean `user_input`?"
                     yield Fault(code="unknown_name", node=name, field=field, reason=reason, fix=fix)
             for literal in _literals(text):
                 if (name, field, literal) not in seen:

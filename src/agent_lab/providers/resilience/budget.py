@@ -14,6 +14,8 @@ class Held(NamedTuple):
 
     usd: float
     tokens: int
+    outer: "Held | None" = None
+    """What the budget around this one keeps back."""
 
 
 NOTHING = Held(0.0, 0)
@@ -28,6 +30,8 @@ class BudgetKeeper:
         calls: How many calls may be made; None: any.
         tokens: How many tokens may be read and written; None: any.
         expired: Whether the time is over.
+        within: The budget around this one, which every call must fit, too.
+        flow: The flow within the run whose budget it is; empty: the run's.
     """
 
     def __init__(
@@ -38,12 +42,17 @@ class BudgetKeeper:
         calls: int | None = None,
         tokens: int | None = None,
         expired: Callable[[], bool] = lambda: False,
+        within: "BudgetKeeper | None" = None,
+        flow: str = "",
     ) -> None:
         self._cost_usd = cost_usd
         self._allow_unpriced = allow_unpriced
         self._calls = calls
         self._tokens = tokens
         self._expired = expired
+        self._within = within
+        self._flow = flow
+        self._whose = f"flow `{flow}`" if flow else "run"
         self._held = NOTHING
         self.spent = 0.0
         """US dollars."""
@@ -65,13 +74,16 @@ class BudgetKeeper:
                 `details["limit"]` says which limit: `seconds`, `calls`, `tokens`, `cost_usd`.
         """
         if self._expired():
-            raise _refused(
-                "seconds", model, "The run's time is over.", "raise the budget's seconds"
-            )
+            message = f"The time of the {self._whose} is over."
+            raise self._refused("seconds", model, message, "raise the budget's seconds")
         if self._calls is not None and self._calls < 1:
-            raise _refused("calls", model, "The run has made all its calls.", "allow more calls")
+            message = f"The {self._whose} has made all its calls."
+            raise self._refused("calls", model, message, "allow more calls")
         self._check_tokens(model, worst_tokens)
-        held = Held(self._checked_cost(model, worst_usd), worst_tokens)
+        usd = self._checked_cost(model, worst_usd)
+        around = self._within
+        outer = None if around is None else around.hold(model, worst_usd, worst_tokens)
+        held = Held(usd, worst_tokens, outer)
         self._held = Held(self._held.usd + held.usd, self._held.tokens + held.tokens)
         if self._calls is not None:
             self._calls -= 1
@@ -88,6 +100,8 @@ class BudgetKeeper:
         self._held = Held(self._held.usd - held.usd, self._held.tokens - held.tokens)
         self.spent += cost_usd
         self._used_tokens += tokens
+        if self._within is not None and held.outer is not None:
+            self._within.settle(held.outer, cost_usd, tokens)
 
     def _check_tokens(self, model: str, worst: int) -> None:
         if self._tokens is None:
@@ -95,10 +109,12 @@ class BudgetKeeper:
         left = self._tokens - self._used_tokens - self._held.tokens
         if worst > left:
             message = (
-                f"The call to `{model}` could take {worst} tokens; of the run's {self._tokens}, "
-                f"{max(0, left)} are left."
+                f"The call to `{model}` could take {worst} tokens; of the {self._whose}'s "
+                f"{self._tokens}, {max(0, left)} are left."
             )
-            raise _refused("tokens", model, message, _LESS, worst_tokens=worst, left_tokens=left)
+            raise self._refused(
+                "tokens", model, message, _LESS, worst_tokens=worst, left_tokens=left
+            )
 
     def _checked_cost(self, model: str, worst: float | None) -> float:
         if self._cost_usd is None:
@@ -112,7 +128,7 @@ class BudgetKeeper:
                 f"The call to `{model}` could cost {worst:.6f} USD; of its budget of "
                 f"{self._cost_usd:g} USD, {max(0.0, left):.6f} are left."
             )
-            raise _refused("cost_usd", model, message, _LESS, worst_usd=worst, left_usd=left)
+            raise self._refused("cost_usd", model, message, _LESS, worst_usd=worst, left_usd=left)
         return worst
 
     def _refuse_unpriced(self, model: str) -> None:
@@ -125,12 +141,12 @@ class BudgetKeeper:
                 f'cost_profile = {{ input = …, output = … }} for [models."{model}"], or '
                 "allow_unpriced"
             )
-            raise _refused("cost_usd", model, message, hint, worst_usd=None)
+            raise self._refused("cost_usd", model, message, hint, worst_usd=None)
 
-
-def _refused(
-    limit: str, model: str, message: str, hint: str, **details: Any
-) -> BudgetExceededError:
-    return BudgetExceededError(
-        message, hint=hint, details={"limit": limit, "model": model, **details}
-    )
+    def _refused(
+        self, limit: str, model: str, message: str, hint: str, **details: Any
+    ) -> BudgetExceededError:
+        whose = {"flow": self._flow} if self._flow else {}
+        return BudgetExceededError(
+            message, hint=hint, details={"limit": limit, "model": model, **whose, **details}
+        )
