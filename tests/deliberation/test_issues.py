@@ -143,7 +143,11 @@ CRITIQUES = {
         "[high] It fails on []. Use:\n```python\nif not numbers:\n    return 0\n```\n[low] Name.",
         [("high", ""), ("low", "")],
     ),
-    "no severity": ("Worst issue: The draft does not handle an empty list.", []),
+    "no severity": (
+        'Worst issue: "sum(x)" fails on an empty list.\n\nFix: return 0.\n\nIssue 2: the name.',
+        [("medium", "sum(x)"), ("medium", "")],
+    ),
+    "no severity, in Spanish": ("**Peor problema:** no dice por qué.", [("medium", "")]),
     "headings by severity": (
         "### High:\n- [high] It fails on [].\n\n### Low:\n\nThe name.",
         [("high", ""), ("low", "")],
@@ -459,9 +463,10 @@ def test_closing_lines_count_after_a_fence_that_nobody_closes():
     }
 
 
-def test_the_last_line_about_an_issue_counts():
+def test_of_two_lines_about_an_issue_the_first_holds():
+    # Small models write both forms that they were shown.
     answer = "C2 fixed: types\nC2 declined: no need"
-    assert close_issues(OPEN, answer, DRAFT, CHANGED)[1].status == "declined"
+    assert close_issues(OPEN, answer, DRAFT, CHANGED)[1].status == "fixed"
 
 
 @pytest.mark.parametrize("status", ["fixed", "declined", "dismissed", "void"])

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_lab.config import load_settings
@@ -33,6 +33,7 @@ from agent_lab.flows.validation.faults import Fault, near
 from agent_lab.orchestrator.graph_builder import GraphBuilder
 from agent_lab.orchestrator.model_facts import with_models
 from agent_lab.orchestrator.node_types import NodeType
+from agent_lab.orchestrator.routers import ROUTERS, Router
 from agent_lab.providers.provider_gateway import ProviderGateway
 from tests.conftest import REPOSITORY
 from tests.flows.catalogues import (
@@ -718,6 +719,32 @@ CASES: dict[str, Case] = {
         "prompt_template",
         "`{e_outputs}` is asked for, but `e` need not have run by then.",
         'Add the edge {"source": "e", "target": "a"}.',
+    ),
+    "a validator checks a text that is written later": Case(
+        flow("a", validator("v", "b"), "b", edges="a-v, v-b"),
+        flow("a", "b", validator("v", "b"), edges="a-b, b-v"),
+        "missing_join",
+        "v",
+        "config.answer",
+        "`b` is asked for, but `b` need not have run by then.",
+        'Add the edge {"source": "b", "target": "v"}.',
+    ),
+    "a splitter cuts a text that is written at the same time": Case(
+        flow(
+            *"abc",
+            {"id": "s", "type": "splitter", "config": {"text": "b"}},
+            edges="a-b, a-s, b-c, s-c",
+        ),
+        flow(
+            *"ab",
+            {"id": "s", "type": "splitter", "config": {"text": "b"}},
+            edges="a-b, b-s",
+        ),
+        "missing_join",
+        "s",
+        "config.text",
+        "`b` is asked for, but `b` need not have run by then.",
+        'Add the edge {"source": "b", "target": "s"}.',
     ),
     "a prompt misspells a node": Case(
         flow("creator", node("b", "{creater_output}"), edges="creator-b"),
@@ -1452,6 +1479,15 @@ RIGHT = {
         {"id": "s", "type": "summary", "model": "alpha", "config": {"answer": "a"}},
         edges="a-v, v-s",
     ),
+    "a validator of what is written later in its loop": flow(
+        validator("v", "b"), "b", edges="v-b", loops=[loop("v", "b")]
+    ),
+    "a critique of one of several drafts, the latest of which comes later": flow(
+        "a",
+        node("c", "{draft}", type="critique", config={"drafts": ["r", "a"]}),
+        node("r", "{draft}", type="refine", config={"drafts": ["r", "a"]}),
+        edges="a-c, c-r",
+    ),
     "an older id in a prompt": flow(
         {"id": "a", "aliases": ["b"]}, node("c", "{b_output}"), edges="a-c"
     ),
@@ -1573,11 +1609,14 @@ def test_without_a_default_model_a_flow_can_be_proved_all_the_same():
     assert report.worst_case.cost_usd is None
 
 
-def test_validation_calls_no_node_and_no_router():
+def test_validation_calls_no_node_and_no_router(monkeypatch: pytest.MonkeyPatch):
     def refuse(*_: Any) -> Any:
         pytest.fail("validation called what it was only to look at")
 
     builder = GraphBuilder()
+    for name in ROUTERS.names():
+        silent = Router(ROUTERS.get(name).routes, refuse)
+        monkeypatch.setitem(ROUTERS._plugins, name, silent)
     for name, kind in builder.catalogue().kinds.items():
         builder.register_node(name, NodeType(kind, refuse))
     found = builder.catalogue()
@@ -1934,6 +1973,7 @@ def test_what_is_too_deep_is_a_fault_of_a_flow_that_nobody_read_from_json_too():
     assert [str(fault) for fault in report.faults] == [f"`a`, config: {TOO_DEEP}"]
 
 
+@settings(deadline=None)  # the first one loads the types of node
 @given(st.data())
 def test_whatever_is_put_into_a_flow_it_is_read_or_refused_and_never_crashes(data: st.DataObject):
     anything = st.recursive(

@@ -454,8 +454,8 @@ def test_each_call_is_billed_to_the_model_that_answers_it(wish: Json, expected: 
 
 # --- the promise itself -------------------------------------------------------------------------
 
-MOST = {"creator": 512, "challenger": 256, "refiner": 768, "solver": 768}
-MOST |= {"execution": 768, "summary": 768, "synthesizer": 768}
+VERDICT = 120
+"""Tokens that a judge may write."""
 LANGUAGES: list[Language] = ["en", "es"]
 LEADS = ["[high] ", "[low] ", "low: ", "- ", ""]
 CHECKS: dict[str, JsonObject] = {
@@ -518,10 +518,12 @@ def runs(draw: st.DrawFn) -> Drawn:
         inputs["experts"] = draw(st.lists(st.sampled_from(known), min_size=1, unique_by=str))
     most = draw(st.none() | st.integers(1, 400) | st.just(3_000))
     request = RunRequest(flow=name, input=draw(tasks()), inputs=inputs, max_tokens=most)
-    roles = [n.speaker for n in plan_flow(FLOW_CONFIGS[name], inputs).nodes if n.is_role]
+    nodes = plan_flow(FLOW_CONFIGS[name], inputs).nodes
+    limits = {n.speaker: n.max_tokens for n in nodes if n.is_role} | {"output_validator": VERDICT}
     answers = {}
-    for role in (*roles, "output_validator"):
-        longest = most or MOST.get(role, 120 if role == "output_validator" else 256)
+    for role, limit in limits.items():
+        longest = most or limit
+        assert longest is not None  # every shipped role says how much it may write
         lengths = st.integers(1, longest) | st.just(longest)
         answers[role] = draw(st.lists(st.tuples(st.sampled_from(LEADS), lengths), min_size=1))
     return Drawn(request, draw(st.sampled_from(LANGUAGES)), answers)

@@ -48,7 +48,7 @@ class Log(Collector):
     def __init__(self) -> None:
         super().__init__()
         self.events: list[tuple[EventType, JsonObject]] = []
-        self.shown: dict[str, str] = {}
+        self._deltas: dict[str, list[str]] = {}
 
     @override
     async def record(self, event_type: EventType, payload: JsonObject) -> None:
@@ -56,7 +56,12 @@ class Log(Collector):
 
     @override
     def publish_delta(self, turn: str, delta: str, *, reasoning: bool) -> None:
-        self.shown[turn] = self.shown.get(turn, "") + delta
+        self._deltas.setdefault(turn, []).append(delta)
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """By turn: what was shown of it as it came."""
+        return {turn: "".join(deltas) for turn, deltas in self._deltas.items()}
 
 
 class Stage(NamedTuple):
@@ -345,18 +350,21 @@ def outside_fences(prompt: str) -> str:
 
 
 class _Jump(selectors.DefaultSelector):
-    """Waits no time for a timer: time moves on to it."""
+    """Waits no time for a timer: time moves on to it, unless a thread has still work to do."""
 
     def __init__(self) -> None:
         super().__init__()
         self.time = 0.0
+        self.threads_at_work = 0
 
     @override
     def select(self, timeout: float | None = None) -> Any:
-        if timeout is not None and timeout > 0:
-            self.time += timeout
-            timeout = 0
-        return super().select(timeout)
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        if self.threads_at_work:
+            return super().select(None)
+        self.time += timeout
+        return super().select(0)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -369,6 +377,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     @override
     def time(self) -> float:
         return self._jump.time
+
+    @override
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        def ended(_: Any) -> None:
+            self._jump.threads_at_work -= 1
+
+        future = super().run_in_executor(executor, func, *args)
+        self._jump.threads_at_work += 1
+        future.add_done_callback(ended)
+        return future
 
 
 def in_virtual_time(work: Callable[[], Coroutine[Any, Any, Result]]) -> tuple[Result, float]:

@@ -263,6 +263,64 @@ def test_a_loop_around_a_flow_ends_with_the_budget():
     assert (outcome.output, outcome.stop_reason) == ("one", "budget")
 
 
+@pytest.mark.parametrize(
+    ("own", "spoken", "stopped"),
+    [
+        ({"calls": 1}, "one", "all its calls"),
+        ({"calls": 0}, None, "all its calls"),
+        ({"seconds": 1.5}, "one", "did not finish"),
+        ({"seconds": 0.5}, None, "did not finish"),
+    ],
+)
+def test_a_flow_within_that_uses_up_its_own_budget_ends_no_loop_around_it(
+    own: dict[str, Any], spoken: str | None, stopped: str
+):
+    inner = flow_of(
+        speaker("one"),
+        speaker("two", "{one_output}"),
+        edges="one-two",
+        name="inner",
+        output=("two", "one"),
+        budget=own,
+    )
+    outer = flow_of(
+        speaker("begin"),
+        {"id": "within", "type": "flow", "config": {"flow": "inner"}},
+        edges="begin-within",
+        loops=({"id": "l", "first": "begin", "last": "within", "max_rounds": 3},),
+        output=("within", "begin"),
+        budget={"calls": 99, "seconds": 99.0},
+    )
+    stage = timed(lambda call: slow(call.role, 1.0))
+    outcome, _ = in_virtual_time(lambda: ran(outer, stage, builder=builder_of(inner)))
+    assert stage.roles.count("begin") == 3
+    assert outcome.stop_reason == "completed"
+    assert outcome.output == (spoken or "begin")
+    assert any(stopped in reason for reason in outcome.degraded)
+
+
+def test_a_budget_two_flows_up_ends_the_loops_of_all():
+    deep = flow_of(speaker("one"), name="deep")
+    middle = flow_of(
+        {"id": "d", "type": "flow", "config": {"flow": "deep"}},
+        name="middle",
+        loops=({"id": "l", "first": "d", "last": "d", "max_rounds": 9},),
+        budget={"calls": 5},
+    )
+    outer = flow_of(
+        {"id": "m", "type": "flow", "config": {"flow": "middle"}},
+        loops=({"id": "l", "first": "m", "last": "m", "max_rounds": 3},),
+        budget={"calls": 7},
+    )
+    stage = timed(lambda call: call.role)
+    outcome, _ = in_virtual_time(lambda: ran(outer, stage, builder=builder_of(deep, middle)))
+    # Five in the first pass of the middle one, by its own budget; two more, by the run's.
+    assert stage.roles == ["one"] * 7
+    refused = [turn.path for turn in stage.turns if turn.error is not None]
+    assert refused == ["m.d[5].one", "m[1].d[2].one"]
+    assert outcome.stop_reason == "budget"
+
+
 def test_a_judge_that_may_not_be_asked_ends_the_retries():
     flow = get_flow_config("linear")
     checks = [{"check": "judge", "question": "Is it kind?"}, {"check": "length", "min_words": 9}]

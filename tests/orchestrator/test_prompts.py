@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_lab.contracts import Attachment, Language
@@ -294,6 +294,7 @@ async def test_prompts_do_not_grow_with_rounds():
     assert "draft 4" not in stage.prompts("refiner")[-1]
 
 
+@settings(deadline=None)
 @given(
     texts=st.lists(st.text(max_size=40), min_size=1, max_size=3),
     lang=st.sampled_from(["en", "es"]),

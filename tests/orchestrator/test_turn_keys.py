@@ -56,9 +56,11 @@ class Flows:
         return FlowConfig.model_validate(
             {
                 "name": "random",
-                "entry_point": made.first,
-                "nodes": made.nodes,
-                "edges": [{"source": a, "target": b} for a, b in made.edges],
+                "entry_point": "start",
+                "nodes": [speaker("start"), *made.nodes],
+                "edges": [
+                    {"source": a, "target": b} for a, b in [("start", made.first), *made.edges]
+                ],
                 "loops": made.loops,
             }
         )
@@ -78,7 +80,7 @@ class Flows:
         node = speaker(node_id)
         if kind == "judge":
             check = {"check": "judge", "question": "?"}
-            config = {"answer": "n1", "checks": [check, check]}
+            config = {"answer": "start", "checks": [check, check]}
             node = {"id": node_id, "type": "output_validator", "config": config}
         elif kind == "flow":
             node = {"id": node_id, "type": "flow", "config": {"flow": "inner"}}

@@ -16,6 +16,7 @@ HEADINGS: dict[Language, dict[str, str]] = {
     "es": {"task": "Tarea", "attachment": "Adjunto"},
 }
 _TAG_LENGTH = 8
+_OPENING = re.compile(rf'<([a-z][a-z0-9_]*) id="[0-9a-f]{{{_TAG_LENGTH}}}">\n?')
 
 
 def fence(kind: str, text: str, secret: bytes) -> str:
@@ -32,6 +33,18 @@ def fence(kind: str, text: str, secret: bytes) -> str:
     safe = re.sub(rf"<(?=\s*/\s*{re.escape(kind)})", "&lt;", text.strip(), flags=re.IGNORECASE)
     tag = hmac.new(secret, safe.encode(), "sha256").hexdigest()[:_TAG_LENGTH]
     return f'<{kind} id="{tag}">\n{safe}\n</{kind}>'
+
+
+def unfenced(text: str) -> str:
+    """A text without the marks of fences that its author copied from its prompt.
+
+    Only openings that carry a tag are taken for marks, and closings of the same kinds.
+    """
+    kinds = {match[1] for match in _OPENING.finditer(text)}
+    if not kinds:
+        return text
+    closing = re.compile(rf"</(?:{'|'.join(map(re.escape, sorted(kinds)))})>\n?")
+    return closing.sub("", _OPENING.sub("", text)).strip()
 
 
 def shared_head(task: str, attachments: Sequence[Attachment], lang: Language, secret: bytes) -> str:

@@ -38,6 +38,8 @@ _ISSUE = re.compile(
     rf"|{_SEVERITY}{_LEVEL}[\])）］】]?|{_LEVEL}\W{{0,3}}?[:：])"
     rf"[ \t*:：.,|–—-]*+(?:{_PROBLEM}[* ]{{0,4}}[:：][* ]*+)?"
 )
+# What small models write: the issue without its severity.
+_UNGRADED = re.compile(rf"(?im)^(?:{_MARK})*+{_PROBLEM}[* ]{{0,4}}[:：][* \t]*+")
 _NONE_FOUND = re.compile(
     rf"{_LEAD}(?:\[\w{{1,12}}\]\W{{0,6}})?(?:no|no hay|no hay ning[uú]n|ning[uú]n|sin)\s"
     r"(?:issue|problema?)s?(?:\s(?:was|were))?"
@@ -93,14 +95,18 @@ class Review(Contract):
 def parse_review(text: str) -> Review:
     """Read a critique: an issue begins a line with its severity and ends at a blank line.
 
-    At most `MOST_ISSUES` are taken. What stands in a code fence is no issue.
+    At most `MOST_ISSUES` are taken. What stands in a code fence is no issue. Where no line names a
+    severity, those that begin as `Worst issue:` are issues of medium severity.
     """
     prose = _prose(text)
     _before, *parts = _ISSUE.split(prose)
     levels = [a or b or c for a, b, c in zip(parts[::4], parts[1::4], parts[2::4], strict=True)]
-    claims = [_flat(re.split(r"\n[^\S\n]*\n", part.strip(), maxsplit=1)[0]) for part in parts[3::4]]
+    claims = list(map(_first_paragraph, parts[3::4]))
     read = zip(levels, claims, strict=True)
     found = [(level, claim) for level, claim in read if claim and not _NONE_FOUND.match(claim)]
+    if not found and not _NONE_FOUND.search(prose):
+        _before, *parts = _UNGRADED.split(prose)
+        found = [("medium", claim) for claim in map(_flat, parts) if claim]
     issues = [_issue(n, *pair) for n, pair in enumerate(found[:MOST_ISSUES], start=1)]
     if issues:
         return Review(issues=tuple(issues), parsed_by="lines")
@@ -188,6 +194,10 @@ def listed(issues: Iterable[Issue], lang: Language, nothing: str) -> str:
     return "\n".join(lines) or nothing
 
 
+def _first_paragraph(text: str) -> str:
+    return _flat(re.split(r"\n[^\S\n]*\n", text.strip(), maxsplit=1)[0])
+
+
 def _prose(text: str) -> str:
     """The text without its code fences; a fence that nobody closes is none."""
     parts = _FENCE.split("\n".join(text.splitlines()))
@@ -241,7 +251,8 @@ def _merged(older: Issue, found: Issue, round_: int, *, is_same_review: bool) ->
 
 def _closings(answer: str, open_ids: list[str]) -> dict[str, re.Match[str]]:
     read = [_closing(line) for line in _prose(answer).splitlines() if line.strip()]
-    closings = {f"C{int(m['id'] or m['id_after'] or 0)}": m for m in read if m}
+    # Of two lines about one issue the first holds: the second repeats the other choice there was.
+    closings = {f"C{int(m['id'] or m['id_after'] or 0)}": m for m in reversed(read) if m}
     unnamed = closings.get("C0")
     if unnamed and unnamed is read[-1] and len(open_ids) == 1:
         closings.setdefault(open_ids[0], unnamed)

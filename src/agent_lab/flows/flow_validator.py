@@ -17,6 +17,7 @@ from agent_lab.flows.validation import (
     kinds,
     limits,
     names,
+    order,
     reading,
     registries,
     roles,
@@ -49,7 +50,7 @@ OF_PARTS: tuple[Rule, ...] = (
     roles.judges,
     flow_tests.flow_tests,
 )
-OF_ORDER: tuple[Rule, ...] = (names.reading,)
+OF_ORDER: tuple[Rule, ...] = (order.reading,)
 """Rules of what runs before what: of no use where edges make a circle."""
 
 

@@ -54,8 +54,9 @@ class _WholeAnswers:
         self, request: GenerationRequest, *, budget: BudgetKeeper | None = None
     ) -> AsyncGenerator[GenerationChunk, None]:
         """Ask; what the object raises becomes a failed turn, not the end of the run."""
-        if budget is not None:
-            budget.hold(request.model_key or "the gateway's model", None)  # nobody knows its price
+        held = NOTHING
+        if budget is not None:  # nobody knows what it can cost
+            held = budget.hold(request.model_key or "the gateway's model", None)
         try:
             async with asyncio.timeout_at(request.deadline):
                 result = _as_result(await self._ask(request), request)
@@ -68,9 +69,7 @@ class _WholeAnswers:
             raise ProviderError(f"The gateway failed: {error!r}.") from error
         if budget is not None:
             used = result.usage
-            budget.settle(
-                NOTHING, used.cost_usd or 0.0, used.prompt_tokens + used.completion_tokens
-            )
+            budget.settle(held, used.cost_usd or 0.0, used.prompt_tokens + used.completion_tokens)
         if not result.text.strip():
             raise TruncatedAnswerError("The gateway answered without any text.")
         yield GenerationChunk(result.text)

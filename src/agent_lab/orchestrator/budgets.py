@@ -55,5 +55,6 @@ def _kept(limits: Budget, run: RunContext, flow: str = "") -> RunContext:
         within=run.budget,
         flow=flow,
     )
-    deadlines = [deadline for deadline in (ends, run.deadline) if deadline is not None]
-    return replace(run, budget=keeper, deadline=min(deadlines, default=None))
+    if ends is None or (run.deadline is not None and run.deadline <= ends):
+        return replace(run, budget=keeper)
+    return replace(run, budget=keeper, deadline=ends, deadline_of=flow)

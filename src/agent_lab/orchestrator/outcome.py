@@ -78,18 +78,28 @@ def hard_stop(state: AgentState) -> str:
     return next((stop for stop in STOPS if stop in stops), "")
 
 
-def hard_stops_within(node_id: str, outcome: FlowOutcome) -> dict[str, ErrorInfo | None]:
-    """By path: the calls that a budget refused or cut off in the flow of a node; None: no more."""
+def hard_stops_within(node_id: str, flow: str, outcome: FlowOutcome) -> dict[str, ErrorInfo | None]:
+    """By path: the calls that a budget around the flow of a node has refused or cut off in it.
+
+    None: no more. What the flow's own budget has stopped is that flow's affair.
+    """
     failures = {} if outcome.state is None else outcome.state["failures"]
     return {
-        f"{node_id}.{inner}": error if error is not None and _is_of_run(error) else None
+        f"{node_id}.{inner}": error if error is not None and _is_of_around(error, flow) else None
         for inner, error in failures.items()
     }
 
 
-def _is_of_run(error: ErrorInfo) -> bool:
-    """Whether the budget of the whole run has stopped a call, not that of a flow within it."""
-    return bool(_limit_stop(error)) and "flow" not in error.details
+def seen_from_around(error: ErrorInfo, flow: str) -> ErrorInfo:
+    """Why a flow within another one failed; that its own budget is used up ends no loop outside."""
+    if not _limit_stop(error) or _is_of_around(error, flow):
+        return error
+    details = {name: value for name, value in error.details.items() if name != "limit"}
+    return error.model_copy(update={"details": details})
+
+
+def _is_of_around(error: ErrorInfo, flow: str) -> bool:
+    return bool(_limit_stop(error)) and error.details.get("flow") != flow
 
 
 def _limit_stop(error: ErrorInfo) -> str:

@@ -71,6 +71,8 @@ class RunContext:
     """What the run may still spend; the same object for all its turns."""
     deadline: float | None = None
     """Seconds on the event loop's clock after which no call is waited for."""
+    deadline_of: str = ""
+    """The flow within the run whose time is over then; empty: the run's is."""
     owner: str | None = None
     """Whose run it is."""
     history: HistoryReader = field(default_factory=NoHistory)

@@ -20,6 +20,7 @@ from agent_lab.contracts import (
     Message,
     Turn,
 )
+from agent_lab.deliberation.context import unfenced
 from agent_lab.errors import AgentLabError, ProviderTimeoutError, TruncatedAnswerError
 from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import NodeConfig
@@ -62,7 +63,7 @@ def said(config: NodeConfig, turn: Turn) -> StateUpdate:
     if turn.error is not None:
         return {"failures": {config.id: turn.error}}
     return {
-        "outputs": {config.id: turn.text},
+        "outputs": {config.id: unfenced(turn.text)},
         "failures": {config.id: None},
         "models": {config.id: turn.model_resolved},
         "degraded": {config.id: _moved(turn)},
@@ -96,7 +97,9 @@ class _Speaker:
         except AgentLabError as error:
             logger.info("The turn of `%s` failed: %s", self._config.speaker, error.message)
             if isinstance(error, ProviderTimeoutError) and self._time_is_over():
-                error.details["limit"] = "seconds"  # of the run's budget: see `hard_stop`
+                error.details["limit"] = "seconds"  # of a budget: see `hard_stop`
+                if run.deadline_of:
+                    error.details["flow"] = run.deadline_of
             outcome = _failed(error)
         turn = Turn(
             node_id=self._config.id,
@@ -120,6 +123,8 @@ class _Speaker:
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
                 if chunk.result is not None:
+                    if not unfenced(chunk.result.text).strip():
+                        raise TruncatedAnswerError("The answer holds nothing but copied marks.")
                     return chunk.result
                 if chunk.restarted:  # a second start voids what was shown after the first
                     await self._run.recorder.record("TEXT_MESSAGE_START", self._start())

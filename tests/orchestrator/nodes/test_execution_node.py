@@ -39,6 +39,16 @@ async def test_the_role_is_asked_once_and_its_text_is_handed_on(fresh: AgentStat
     assert stage.roles == ["first"]
 
 
+async def test_marks_that_a_model_copied_from_its_prompt_are_no_part_of_its_text(
+    fresh: AgentState,
+):
+    text = '<draft id="0123abcd">\nan answer\n</draft>'
+    stage = staged({"first": text})
+    update = await worked(PLAN, "first", fresh, stage)
+    assert update["outputs"] == {"first": "an answer"}
+    assert stage.turns[0].text == text
+
+
 async def test_the_prompt_is_the_shared_head_then_the_roles_own_part(fresh: AgentState):
     stage = staged({"first": "an answer"})
     await worked(PLAN, "first", fresh, stage)
@@ -59,8 +69,9 @@ async def test_another_roles_text_comes_fenced(fresh: AgentState):
         "",
         " \n\t ",
         ScriptedReply(reasoning="only thoughts"),
+        '<draft id="0123abcd">\n\n</draft>',
     ],
-    ids=["error", "fault of the network", "nothing", "white space", "thoughts"],
+    ids=["error", "fault of the network", "nothing", "white space", "thoughts", "copied marks"],
 )
 async def test_a_turn_without_a_text_is_a_failure_and_leaves_the_last_text(
     fresh: AgentState, reply: Any

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_lab.contracts import JsonObject, Language
@@ -123,6 +123,7 @@ async def test_feedback_holds_the_own_text_and_every_problem_each_in_its_fence()
     assert hostile.splitlines()[1] not in outside_fences(feedback)
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=300), lang=st.sampled_from(["en", "es"]))
 async def test_where_nothing_declared_fails_no_text_no_length_and_no_language_matters(
     text: str, lang: Language

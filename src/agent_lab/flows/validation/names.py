@@ -8,7 +8,6 @@ from agent_lab.flows.graph_configs import NodeConfig
 from agent_lab.flows.names import (
     OF_RUN,
     OUTPUT,
-    OUTPUTS,
     condition_names,
     own_prompt_names,
     owners,
@@ -77,56 +76,6 @@ def _literal(text: str, node: str, field: str, fix: str) -> Fault:
     return Fault(
         code="literal_braces", severity="warning", node=node, field=field, reason=reason, fix=fix
     )
-
-
-def reading(subject: Subject) -> Iterator[Fault]:
-    """A prompt asks for a text only after the node that writes it: else it may not be there."""
-    plan, course = subject.plan, subject.course
-    asked = {node.id: list(dict.fromkeys(_sources(subject, node))) for node in plan.nodes}
-    before = _before(subject) if any(asked.values()) else {}
-    bit = {node_id: 1 << place for place, node_id in enumerate(course.order)}
-    told: set[tuple[str, str]] = set()
-    for node in plan.nodes:
-        name = subject.written(node.id)
-        for wanted, source in asked[node.id]:
-            if before[node.id] & bit[source] or course.in_one_loop(node.id, source):
-                continue
-            if (name, wanted) in told:
-                continue
-            told.add((name, wanted))
-            writer = subject.written(source)
-            reason = f"`{{{wanted}}}` is asked for, but `{writer}` need not have run by then."
-            fix = f'Add the edge {{"source": "{writer}", "target": "{name}"}}.'
-            if source == node.id:
-                fix = "A node has a text of its own only in a loop."
-            yield Fault(
-                code="missing_join", node=name, field="prompt_template", reason=reason, fix=fix
-            )
-
-
-def _sources(subject: Subject, node: NodeConfig) -> Iterator[tuple[str, str]]:
-    """The names of a prompt that stand for texts of nodes, each with every such node."""
-    plan, known = subject.plan, subject.plan_ids
-    names = {name for _, text in templates(node) for name in placeholders(text)}
-    for name in sorted(names - OF_RUN - set(node.values) - set(plan.values)):
-        source = name.removesuffix(OUTPUT)
-        source = plan.aliases.get(source, source)
-        if name.endswith(OUTPUTS):
-            yield from ((name, i) for i in plan.groups.get(name.removesuffix(OUTPUTS), ()))
-        elif name.endswith(OUTPUT) and source in known:
-            yield name, source
-
-
-def _before(subject: Subject) -> dict[str, int]:
-    """By node: the nodes from which a way leads to it, as bits in the course's order."""
-    before: dict[str, int] = {}
-    places = {node_id: place for place, node_id in enumerate(subject.course.order)}
-    for node_id in subject.course.order:
-        bits = 0
-        for source in subject.course.before(node_id):
-            bits |= before[source] | 1 << places[source]
-        before[node_id] = bits
-    return before
 
 
 def conditions(subject: Subject) -> Iterator[Fault]:

@@ -13,7 +13,7 @@ from agent_lab.flows.graph_configs import NodeConfig
 from agent_lab.orchestrator.agent_state import AgentState, StateUpdate
 from agent_lab.orchestrator.cast import inner_request
 from agent_lab.orchestrator.node_types import NodeFunction, node
-from agent_lab.orchestrator.outcome import hard_stops_within
+from agent_lab.orchestrator.outcome import hard_stops_within, seen_from_around
 from agent_lab.orchestrator.prompts import Prompt
 from agent_lab.orchestrator.run_context import Place, RunContext
 from agent_lab.orchestrator.turns import strictest
@@ -67,11 +67,11 @@ def flow_node(config: NodeConfig, flow: FlowPlan) -> NodeFunction:
         )
         outcome = await run.subflows.run_subflow(options.flow, options.inputs, state, inner)
         if outcome.error is not None:
-            return {"failures": {config.id: outcome.error}}
+            return {"failures": {config.id: seen_from_around(outcome.error, options.flow)}}
         return {
             "outputs": {config.id: outcome.output},
-            # The budget is the whole run's: that it is used up ends the loops out here, too.
-            "failures": {config.id: None, **hard_stops_within(config.id, outcome)},
+            # The run's budget is shared: that it is used up ends the loops out here, too.
+            "failures": {config.id: None, **hard_stops_within(config.id, options.flow, outcome)},
             "degraded": {config.id: " ".join(outcome.degraded)},
         }
 

@@ -2,6 +2,7 @@
 
 from typing_extensions import override
 
+from agent_lab.deliberation.context import unfenced
 from agent_lab.deliberation.issues import Severity, close_issues, strip_closing
 from agent_lab.flows.catalogue import NodeOptions
 from agent_lab.flows.flow_plan import FlowPlan
@@ -52,7 +53,7 @@ def refine_node(config: NodeConfig, flow: FlowPlan) -> NodeFunction:
         if turn.error is not None:
             return said(config, turn)
         draft = current(drafts, state) or ""
-        refined = strip_closing(turn.text)
+        refined = strip_closing(unfenced(turn.text))
         # The lines that close issues are in the ledger; the draft goes on without them.
         return {
             **said(config, turn),
