@@ -144,10 +144,14 @@ CRITIQUES = {
         [("high", ""), ("low", "")],
     ),
     "no severity": (
-        'Worst issue: "sum(x)" fails on an empty list.\n\nFix: return 0.\n\nIssue 2: the name.',
+        'Worst issue: "sum(x)" fails on an empty list.\n\nFix: return 0.\n\nIssue 2: the name says nothing.',
         [("medium", "sum(x)"), ("medium", "")],
     ),
     "no severity, in Spanish": ("**Peor problema:** no dice por qué.", [("medium", "")]),
+    "an issue, and the phrase for none": (
+        "Worst issue: it fails on an empty list.\n\nNo issue found.",
+        [("medium", "")],
+    ),
     "headings by severity": (
         "### High:\n- [high] It fails on [].\n\n### Low:\n\nThe name.",
         [("high", ""), ("low", "")],

@@ -304,3 +304,9 @@ def test_a_flow_can_end_after_every_node_without_an_edge_that_is_always_taken():
 
 def test_the_answer_comes_from_the_named_nodes_where_some_are_named():
     assert build(BASE | {"output": ["draft"]}).answer_nodes() == ("draft",)
+
+
+def test_a_changed_copy_has_a_version_of_its_own():
+    flow = get_flow_config("single")
+    assert flow.model_copy(update={"name": "other"}).version != flow.version
+    assert flow.model_copy().version == flow.version

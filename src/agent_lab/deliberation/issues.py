@@ -19,7 +19,7 @@ Ledger = tuple["Issue", ...]
 NOT_IN_DRAFT = "the quoted words do not stand in the draft"
 NOT_RAISED_AGAIN = "not raised again"
 NOTHING_CHANGED = "said to be fixed, but nothing changed there"
-MOST_ISSUES, LONGEST_PART = 20, 600
+MOST_ISSUES, LONGEST_PART, SHORTEST_CLAIM = 20, 600, 12
 _RANK: dict[Severity, int] = {"high": 0, "medium": 1, "low": 2}
 _SEVERITIES: dict[str, Severity] = {
     **dict.fromkeys(["high", "critical", "alto", "alta", "grave"], "high"),
@@ -104,9 +104,10 @@ def parse_review(text: str) -> Review:
     claims = list(map(_first_paragraph, parts[3::4]))
     read = zip(levels, claims, strict=True)
     found = [(level, claim) for level, claim in read if claim and not _NONE_FOUND.match(claim)]
-    if not found and not _NONE_FOUND.search(prose):
+    if not found:
         _before, *parts = _UNGRADED.split(prose)
-        found = [("medium", claim) for claim in map(_flat, parts) if claim]
+        claims = [c for c in map(_flat, parts) if len(c) > SHORTEST_CLAIM]
+        found = [("medium", claim) for claim in claims if not _NONE_FOUND.match(claim)]
     issues = [_issue(n, *pair) for n, pair in enumerate(found[:MOST_ISSUES], start=1)]
     if issues:
         return Review(issues=tuple(issues), parsed_by="lines")

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
 from importlib.resources import files
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, Field, StringConstraints
 from typing_extensions import override
@@ -168,6 +168,14 @@ class FlowConfig(Contract):
         """Digest of the whole definition: equal for equal flows, on every machine."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @override
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the flow; what was computed of the original is not the copy's."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in [name for name in copied.__dict__ if name not in type(self).model_fields]:
+            del copied.__dict__[name]
+        return copied
 
     def node(self, node_id: str) -> NodeConfig:
         """Return a node by its id."""

@@ -31,7 +31,8 @@ def wishes(
         if node.is_role:
             yield node.speaker, wished_model(node, request)
         for judge in options.judges() if options else ():
-            yield node.speaker, judge or wished_model(node, request)
+            asked = node.model_copy(update={"model": judge or node.model})
+            yield node.speaker, wished_model(asked, request)
 
 
 def strategies(plan: FlowPlan, request: RunRequest) -> set[str]:
@@ -41,9 +42,18 @@ def strategies(plan: FlowPlan, request: RunRequest) -> set[str]:
 
 
 def inner_request(node: NodeConfig, request: RunRequest) -> RunRequest:
-    """The request as the flow within a node has it: `node.role` names one of its roles."""
+    """The request as the flow within a node has it: `node.role` names one of its roles.
+
+    The node is that flow's caller: how it is to be asked goes before what the flow says.
+    """
     own = f"{node.id}."
     models = {
         role.removeprefix(own): key for role, key in request.models.items() if role.startswith(own)
     }
-    return request.model_copy(update={"models": models, "model": wished_model(node, request)})
+    wishes_of_node = {
+        name: getattr(node, name) if getattr(request, name) is None else getattr(request, name)
+        for name in ("strategy", "max_tokens", "temperature")
+    }
+    return request.model_copy(
+        update={"models": models, "model": wished_model(node, request), **wishes_of_node}
+    )

@@ -22,6 +22,7 @@ def with_models(catalogue: Catalogue, gateway: ProviderGateway) -> Catalogue:
         entry.key: ModelFacts(
             family=entry.family or entry.key,
             context_window=_window(entry, gateway),
+            reasoning_tokens=entry.reasoning_allowance,
             strategy=gateway.settings.default_strategy or entry.default_strategy,
             worst_usd=_worst_usd(entry, gateway),
         )

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from agent_lab.contracts import ErrorInfo, Language, Message
 from agent_lab.deliberation.context import fence
 from agent_lab.deliberation.issues import listed, open_issues, settled_issues
-from agent_lab.flows.course import Course
 from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import NodeConfig
 from agent_lab.flows.names import OUTPUT, OUTPUTS
@@ -60,7 +59,9 @@ class Prompt:
         self._names = {node.id: node.name for node in plan.nodes}
         self._drafts = tuple(i for name in drafts for i in plan.members_of(name))
         self._critics = tuple(node.id for node in plan.nodes if node.type == "critique")
-        self._before = tuple(Course(plan).before(config.id))
+        self._before = tuple(
+            dict.fromkeys(edge.source for edge in plan.edges if edge.target == config.id)
+        )
         asked = set().union(*map(placeholders, texts_of(config.prompt_template)))
         self._sources = {name: self._source(name) for name in asked}
         self.reads = tuple(dict.fromkeys(i for name in asked for i in self._reads(name)))

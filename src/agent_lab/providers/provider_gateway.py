@@ -143,6 +143,7 @@ class ProviderGateway:
             max_attempts=1,
             circuit_breaker_max_failures=sys.maxsize,
             circuit_breaker_error_rate=math.inf,
+            circuit_breaker_timeout=sys.float_info.min,  # a refused key opens one at once
         )
         entries = [
             ModelEntry(

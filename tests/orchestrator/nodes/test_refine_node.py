@@ -54,6 +54,12 @@ async def test_the_lines_that_close_issues_are_no_part_of_the_draft(disputed: Ag
     assert stage.turns[0].text == "a new text\n\nC1 fixed: all of it"
 
 
+async def test_a_refiner_that_only_closes_issues_keeps_the_draft(disputed: AgentState):
+    update, _ = await refined(disputed, "C1 declined: the caller checks it")
+    assert update["outputs"] == {"refiner": DRAFT}
+    assert [issue.status for issue in updated(disputed, update)["issues"]] == ["declined"]
+
+
 async def test_the_refiner_is_shown_task_draft_and_open_issues(disputed: AgentState):
     _, stage = await refined(disputed, "better")
     prompt = stage.prompt("refiner")

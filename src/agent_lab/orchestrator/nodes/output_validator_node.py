@@ -139,7 +139,10 @@ async def _verdicts(
             results.append(run_check(check, text, state["lang"]))
             continue
         judge = config.model_copy(
-            update={"model": check.model, "max_tokens": config.max_tokens or VERDICT_TOKENS}
+            update={
+                "model": check.model or config.model,
+                "max_tokens": config.max_tokens or VERDICT_TOKENS,
+            }
         )
         messages = _judge_messages(flow, check, text, state, run)
         path = f"{config.id}[{index}]"

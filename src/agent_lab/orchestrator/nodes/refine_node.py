@@ -53,7 +53,7 @@ def refine_node(config: NodeConfig, flow: FlowPlan) -> NodeFunction:
         if turn.error is not None:
             return said(config, turn)
         draft = current(drafts, state) or ""
-        refined = strip_closing(unfenced(turn.text))
+        refined = _refined(unfenced(turn.text), draft)
         # The lines that close issues are in the ledger; the draft goes on without them.
         return {
             **said(config, turn),
@@ -63,3 +63,10 @@ def refine_node(config: NodeConfig, flow: FlowPlan) -> NodeFunction:
         }
 
     return refine
+
+
+def _refined(text: str, draft: str) -> str:
+    """The new draft: the text without its closing lines; the old one if there is nothing else."""
+    if strip_closing(f"-\n{text}") == "-":
+        return draft
+    return strip_closing(text)
