@@ -144,7 +144,7 @@ CRITIQUES = {
         [("high", ""), ("low", "")],
     ),
     "no severity": (
-        'Worst issue: "sum(x)" fails on an empty list.\n\nFix: return 0.\n\nIssue 2: a bad name.',
+        'Worst issue: "sum(x)" fails on an empty list.\n\nFix: return 0.\n\nIssue 2: a vague name.',
         [("medium", "sum(x)"), ("medium", "")],
     ),
     "no severity, in Spanish": ("**Peor problema:** no dice por qué.", [("medium", "")]),
