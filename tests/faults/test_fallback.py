@@ -258,11 +258,12 @@ async def test_a_run_that_would_cost_too_much_ends_with_what_it_has(
     configured, gateway_of, first: FaultyUpstream
 ):
     lab = build(configured([]), gateway=gateway_of())
-    request = RunRequest.parse(
-        {"flow": "challenge", "input": "hi", "model": OPENAI, "budget": {"cost_usd": 0.0004}}
-    )
-    record = await lab.runs.run(request)
-    assert record.status == "completed"
+    budget = {"cost_usd": 0.0004}
+    wishes: dict[str, Any] = {"model": OPENAI, "inputs": {"rounds": 50}, "budget": budget}
+    record = await lab.runs.run(RunRequest.parse({"flow": "challenge", "input": "hi", **wishes}))
+    assert (record.status, record.stop_reason) == ("completed", "budget")
+    assert record.usage.cost_usd is None or record.usage.cost_usd <= 0.0004
+    assert 3 < len(record.turns) < 100
     assert record.output == "the first host's answer"
     assert any("budget" in reason for reason in record.degraded)
 
