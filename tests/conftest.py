@@ -2,18 +2,23 @@
 
 import logging
 import os
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent_lab.config import Settings, load_settings
+from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.lab import Lab, build
 from agent_lab.providers.local.scripted_provider import ScriptedProvider
 from agent_lab.providers.local.weights.store import WeightsStore
 from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.providers.registries.model_registry import ModelRegistry
+from agent_lab.runs.service import RunService
+from agent_lab.storage.database import Database
 
 REPOSITORY = Path(__file__).parent.parent
 WEIGHTS_FOLDER = load_settings().weights_folder.resolve()
@@ -34,6 +39,15 @@ FIRST_LAB = {
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FIXED_SECRET = b"a secret of the tests, always the same"
+
+
+def service_of(
+    gateway: ProviderGateway, flows: Mapping[str, FlowConfig], outputs: Path, **options: Any
+) -> RunService:
+    """A service whose database lies beside the folder of the saved runs."""
+    database = Database(f"sqlite:///{outputs.parent.absolute() / 'runs.db'}")
+    options = {"secret": FIXED_SECRET, **options}
+    return RunService(gateway, flows, database, outputs=outputs, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -70,9 +84,23 @@ def real_weights(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("MODEL_CACHE_DIR", str(WEIGHTS_FOLDER))
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file without runs, made once: to copy it is quicker than to make it."""
+    file = tmp_path_factory.mktemp("database") / "lab.db"
+    database = Database(f"sqlite:///{file}")
+    database.open()
+    database.close()
+    return file
+
+
 @pytest.fixture
-def settings(own_environment: None, real_weights: None, tmp_path: Path) -> Settings:
+def settings(
+    own_environment: None, real_weights: None, tmp_path: Path, empty_database: Path
+) -> Settings:
     """Settings whose runs are saved in the test's own folder."""
+    (tmp_path / "home").mkdir()
+    shutil.copyfile(empty_database, tmp_path / "home" / "lab.db")
     return load_settings(outputs_dir=tmp_path / "outputs", home=tmp_path / "home")
 
 

@@ -10,6 +10,7 @@ from agent_lab.orchestrator.run_context import RunContext
 from agent_lab.orchestrator.run_recorder import Collector
 from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.runs.service import RunService
+from agent_lab.storage.database import Database
 from orchestrator_peers.flows import SECRET, SEED, TASK
 from orchestrator_peers.measuring import Run
 
@@ -32,8 +33,9 @@ def bare(gateway: ProviderGateway, flow: FlowConfig) -> Run:
 
 
 def recorded(gateway: ProviderGateway, flow: FlowConfig, outputs: Path) -> Run:
-    """Runs by `RunService`: checks, the log of events, the record and its file in a folder."""
-    service = RunService(gateway, {flow.name: flow}, outputs=outputs, secret=SECRET)
+    """Runs by `RunService`: checks, the journal in a database, the record and its file."""
+    database = Database(f"sqlite:///{outputs.parent / f'{flow.name}.db'}")
+    service = RunService(gateway, {flow.name: flow}, database, outputs=outputs, secret=SECRET)
 
     async def run() -> str:
         request = RunRequest(flow=flow.name, input=TASK, seed=SEED, lang="en")

@@ -195,6 +195,27 @@ class Settings(BaseSettings):
         "Folder of the weights; a relative one is taken from AGENT_LAB_HOME; unset: the user's "
         "cache folder.",
     )
+    database_url: Annotated[SecretStr | None, _EMPTY_IS_ABSENT] = _key(
+        "DATABASE_URL",
+        None,
+        "Where runs are kept: `sqlite:////folder/lab.db`, or `postgresql://user:password@host/db` "
+        "(needs the extra `postgres`, and `agent-lab db upgrade`); unset: `lab.db` in "
+        "AGENT_LAB_HOME.",
+    )
+    max_runs: int = _key("MAX_RUNS", 100, "Runs that one process executes at the same time.", ge=1)
+    max_waiting_runs: int = _key(
+        "MAX_WAITING_RUNS",
+        1000,
+        "Runs that wait for their turn at the most; more are refused with 429.",
+        ge=0,
+    )
+    run_lease_s: float = _key(
+        "RUN_LEASE_S",
+        15.0,
+        "Seconds after which a process that says nothing counts as dead, and others go on with "
+        "its runs.",
+        ge=0.5,
+    )
     outputs_dir: Path = _key("OUTPUTS_DIR", Path("outputs"), "Folder of the saved runs.")
     models_file: Path | None = _key(
         "MODELS_FILE", None, "Your own models.toml, merged over the shipped one."
@@ -224,6 +245,13 @@ class Settings(BaseSettings):
         if self.home is None:
             return _user_folder("XDG_DATA_HOME", ".local/share")
         return self.home.expanduser()
+
+    @property
+    def database(self) -> str:
+        """The URL of the database."""
+        if self.database_url is None:
+            return f"sqlite:///{self.home_folder.absolute() / 'lab.db'}"
+        return self.database_url.get_secret_value()
 
     @property
     def weights_folder(self) -> Path:

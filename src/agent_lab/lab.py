@@ -19,7 +19,9 @@ from agent_lab.orchestrator.graph_builder import GraphBuilder
 from agent_lab.orchestrator.model_facts import with_models
 from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.runs.events import Listener
+from agent_lab.runs.executions import Limits
 from agent_lab.runs.service import RunService
+from agent_lab.storage.database import Database
 
 _SECRET_BYTES = 32
 
@@ -49,8 +51,11 @@ class Lab:
         return validate(flow, self.catalogue(), request)
 
     async def aclose(self) -> None:
-        """Free every model and connection."""
-        await self.gateway.aclose()
+        """Leave what is executed to others, and free every model and connection."""
+        try:
+            await self.runs.aclose()
+        finally:
+            await self.gateway.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,7 +90,15 @@ def build(
     gateway = gateway or ProviderGateway.from_settings(settings)
     secret = install_secret(settings.home_folder)
     builder = GraphBuilder(flows=flows)
-    runs = RunService(gateway, flows, outputs=settings.outputs_dir, secret=secret, builder=builder)
+    runs = RunService(
+        gateway,
+        flows,
+        Database(settings.database),
+        outputs=settings.outputs_dir,
+        secret=secret,
+        builder=builder,
+        limits=Limits(settings.max_runs, settings.max_waiting_runs, settings.run_lease_s),
+    )
     return Lab(gateway, flows, runs, builder)
 
 
@@ -150,8 +163,7 @@ async def arun_orchestrator(
     try:
         record = await lab.runs.run(request, listener)
     finally:
-        if gateway is None:
-            await lab.aclose()
+        await (lab if gateway is None else lab.runs).aclose()
     if record.error is not None:
         error = record.error
         raise RunFailedError(error.message, hint=error.hint, details={"run_id": record.id})

@@ -13,8 +13,7 @@ from agent_lab.config import Settings
 from agent_lab.contracts import RunRecord, RunRequest, Turn
 from agent_lab.flows.graph_configs import get_flow_config
 from agent_lab.lab import Lab, build
-from agent_lab.runs.service import RunService
-from tests.conftest import FIXED_SECRET
+from tests.conftest import service_of
 
 MODEL = "qwen2.5-coder-1.5b"
 TASK = "Write a Python function mean(x), in at most 40 words. {x.__class__}"
@@ -104,9 +103,7 @@ async def test_prompts_do_not_grow_with_rounds(settings: Settings):
         update={"loops": tuple(loop.model_copy(update={"until": None}) for loop in flow.loops)}
     )
     async with build(settings) as lab:
-        runs = RunService(
-            lab.gateway, {"challenge": endless}, outputs=settings.outputs_dir, secret=FIXED_SECRET
-        )
+        runs = service_of(lab.gateway, {"challenge": endless}, settings.outputs_dir)
         record = await ran(replace(lab, runs=runs), "challenge", inputs={"rounds": 3})
     assert [turn.round for turn in record.turns] == [1, 1, 1, 2, 2, 3, 3]
     for role in ("challenger", "refiner"):

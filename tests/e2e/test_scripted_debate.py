@@ -25,7 +25,7 @@ from agent_lab.providers.local.scripted_provider import ScriptedProvider, Script
 from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.runs.events import RunEvent
 from agent_lab.runs.service import RunService
-from tests.conftest import FIXED_SECRET
+from tests.conftest import service_of
 
 TASK = "Compute the mean of {a: 1} & <creator_output>?"
 
@@ -43,7 +43,7 @@ def lab_for(settings: Settings, script, flow: FlowConfig | None = None) -> Lab:
     lab = build(settings, gateway=gateway)
     if flow is None:
         return lab
-    runs = RunService(gateway, {flow.name: flow}, outputs=settings.outputs_dir, secret=FIXED_SECRET)
+    runs = service_of(gateway, {flow.name: flow}, settings.outputs_dir)
     return Lab(gateway, {flow.name: flow}, runs)
 
 
@@ -114,13 +114,8 @@ async def test_the_callers_sampling_goes_before_the_flows(
 async def test_row_8_runs_of_one_second_have_ids_and_records_of_their_own(settings: Settings):
     one_second = datetime(2026, 1, 1, tzinfo=UTC)
     gateway = ProviderGateway.scripted(lambda call: "x")
-    runs = RunService(
-        gateway,
-        {"challenge": get_flow_config("challenge")},
-        outputs=settings.outputs_dir,
-        secret=FIXED_SECRET,
-        now=lambda: one_second,
-    )
+    flows = {"challenge": get_flow_config("challenge")}
+    runs = service_of(gateway, flows, settings.outputs_dir, now=lambda: one_second)
     request = RunRequest(flow="challenge", input="x")
     records = [record for _ in range(10) for record in await _many(runs, request, 100)]
     assert len({record.id for record in records}) == 1000

@@ -233,4 +233,5 @@ async def test_cancelling_a_run_ends_its_call_and_begins_no_further_one(world: W
     await world.host.wait_for_requests(2)
     await left(run)
     await world.host.wait_for_cuts()
+    await lab.runs.aclose()
     assert len(world.host.requests) == 2

@@ -6,7 +6,6 @@ and 11 have further ones of the whole debate in tests/e2e.
 
 import copy
 import itertools
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +32,7 @@ from agent_lab.orchestrator.run_recorder import Collector
 from agent_lab.providers.local.scripted_provider import Script, ScriptedProvider
 from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.runs.service import RunService
-from tests.conftest import FIXED_SECRET
+from tests.conftest import FIXED_SECRET, service_of
 from tests.flows.catalogues import Json, flow, group, subflow
 
 TASK = "Diseña una función que calcule la media."
@@ -459,13 +458,12 @@ async def test_row_5_an_unknown_flow_is_an_error_that_names_the_near_ones(
     tmp_path: Path, ask: Callable[[RunService], Any]
 ):
     provider = ScriptedProvider(lambda call: "x")
-    (tmp_path / "outputs").mkdir()
-    runs = service(tmp_path / "outputs", provider)
+    runs = service(tmp_path, provider)
     with pytest.raises(UnknownFlowError) as caught:
         await ask(runs)
     assert "did you mean `multi_perspective`" in caught.value.message
     assert provider.calls == []
-    assert os.listdir(tmp_path / "outputs") == []
+    assert not (tmp_path / "outputs").exists()
 
 
 def test_row_5_an_unknown_flow_within_a_flow_is_a_fault(found: Catalogue):
@@ -559,7 +557,7 @@ async def test_row_5_experts_run_at_the_same_time_and_none_is_lost_among_a_hundr
 
 def service(folder: Path, script: Script | ScriptedProvider) -> RunService:
     gateway = ProviderGateway.scripted(script, THREE)
-    return RunService(gateway, FLOW_CONFIGS, outputs=folder, secret=FIXED_SECRET)
+    return service_of(gateway, FLOW_CONFIGS, folder / "outputs")
 
 
 SAID = {

@@ -30,7 +30,7 @@ from agent_lab.orchestrator.history import EarlierRun
 from agent_lab.orchestrator.node_types import NODES
 from agent_lab.orchestrator.outcome import FlowOutcome
 from agent_lab.orchestrator.run_context import Place, RunContext
-from agent_lab.orchestrator.run_recorder import Collector, EventType
+from agent_lab.orchestrator.run_recorder import AskedTurn, Collector, EventType
 from agent_lab.providers.local.scripted_provider import Script, ScriptedProvider, ScriptedReply
 from agent_lab.providers.provider_gateway import ProviderGateway
 from tests.conftest import FIXED_SECRET
@@ -53,6 +53,11 @@ class Log(Collector):
     @override
     async def record(self, event_type: EventType, payload: JsonObject) -> None:
         self.events.append((event_type, payload))
+
+    @override
+    async def begin_turn(self, asked: AskedTurn) -> Turn | None:
+        await self.record("TEXT_MESSAGE_START", asked.event())
+        return None
 
     @override
     def publish_delta(self, turn: str, delta: str, *, reasoning: bool) -> None:
@@ -418,7 +423,7 @@ def slow(text: str, seconds: float) -> ScriptedReply:
 
 def kinds_of(error: type[AgentLabError]) -> Iterator[type[AgentLabError]]:
     """An error class of the lab's own, and all below it."""
-    if error.__module__ == "agent_lab.errors":
+    if error.__module__.startswith("agent_lab.errors."):
         yield error
         for kind in error.__subclasses__():
             yield from kinds_of(kind)

@@ -29,8 +29,7 @@ from agent_lab.providers.local.weights.store import WeightsStore
 from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.providers.registries.model_registry import ModelEntry, ModelRegistry
 from agent_lab.providers.registries.strategy_registry import StrategyRegistry
-from agent_lab.runs.service import RunService
-from tests.conftest import FIXED_SECRET
+from tests.conftest import service_of
 
 CHALLENGE = plan_flow(get_challenge_flow_config())
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -75,13 +74,7 @@ async def ran(settings: Settings, script: Script, flow: FlowConfig = CHALLENGE) 
         settings=settings,
         weights=WeightsStore.from_settings(settings),
     )
-    runs = RunService(
-        gateway,
-        {flow.name: flow},
-        outputs=settings.outputs_dir,
-        secret=FIXED_SECRET,
-        now=clock.now,
-    )
+    runs = service_of(gateway, {flow.name: flow}, settings.outputs_dir, now=clock.now)
     models = {role: MODELS.get(role, "first") for role in flow.roles()}
     return await runs.run(RunRequest(flow=flow.name, input="hello", models=models))
 

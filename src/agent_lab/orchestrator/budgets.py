@@ -16,9 +16,11 @@ LIMITS = ("calls", "tokens", "seconds", "cost_usd")
 def bounded(plan: FlowPlan, run: RunContext) -> RunContext:
     """The surroundings of a run with a keeper of its budget, where the flow or the caller set one.
 
-    The clock of its seconds begins now.
+    The clock of its seconds begins now, or goes on where an earlier execution has stopped it.
     """
-    return run if run.budget is not None else _kept(budget_of(plan.budget, run.request.budget), run)
+    if run.budget is not None:
+        return run
+    return _kept(budget_of(plan.budget, run.request.budget), run, begun_s_ago=run.elapsed_s)
 
 
 def bounded_within(plan: FlowPlan, run: RunContext) -> RunContext:
@@ -41,11 +43,11 @@ def budget_of(flow: FlowBudget | None, caller: Budget | None) -> Budget:
     return Budget(**limits, allow_unpriced=caller is not None and caller.allow_unpriced)
 
 
-def _kept(limits: Budget, run: RunContext, flow: str = "") -> RunContext:
+def _kept(limits: Budget, run: RunContext, flow: str = "", begun_s_ago: float = 0.0) -> RunContext:
     if all(getattr(limits, name) is None for name in LIMITS):
         return run
     clock = asyncio.get_running_loop().time
-    ends = None if limits.seconds is None else clock() + limits.seconds
+    ends = None if limits.seconds is None else clock() + limits.seconds - begun_s_ago
     keeper = BudgetKeeper(
         limits.cost_usd,
         allow_unpriced=limits.allow_unpriced,

@@ -57,3 +57,21 @@ def inner_request(node: NodeConfig, request: RunRequest) -> RunRequest:
     return request.model_copy(
         update={"models": models, "model": wished_model(node, request), **wishes_of_node}
     )
+
+
+def subflows(plan: FlowPlan, catalogue: Catalogue) -> Iterator[str]:
+    """The names of all flows that the nodes of a flow run, and those of these.
+
+    Args:
+        plan: The flow.
+        catalogue: With the types of node, and the flows that nodes run.
+    """
+    for node in plan.nodes:
+        kind = catalogue.kinds.get(node.type)
+        options = kind.options_or_none(node.config) if kind else None
+        inner = options.subflow() if options else None
+        if inner is not None:
+            yield inner
+            yield from subflows(
+                plan_flow(catalogue.flows[inner], getattr(options, "inputs", {})), catalogue
+            )

@@ -44,6 +44,10 @@ class Place(NamedTuple):
     """The node's own pass counter, retries not counted."""
     retry: int = 0
 
+    def key(self, path: str, name: str) -> str:
+        """Of a decision in this pass of the node of this path."""
+        return f"{path}:{self.visit}:{self.retry}:{name}"
+
 
 class Subflows(Protocol):
     """Runs flows within a run."""
@@ -73,6 +77,8 @@ class RunContext:
     """Seconds on the event loop's clock after which no call is waited for."""
     deadline_of: str = ""
     """The flow within the run whose time is over then; empty: the run's is."""
+    elapsed_s: float = 0.0
+    """Seconds of the run's time that earlier executions of it took."""
     owner: str | None = None
     """Whose run it is."""
     history: HistoryReader = field(default_factory=NoHistory)

@@ -1,10 +1,18 @@
-"""How the orchestrator says what happens; whoever runs it decides what becomes of that."""
+"""How the orchestrator says what happens; whoever runs it decides what becomes of that.
 
-from typing import Literal, Protocol
+A recorder that keeps a journal also answers: what it has of an earlier execution of the same run
+is not asked, measured or decided again.
+"""
 
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Final, Literal, NamedTuple, Protocol
+
+import orjson
 from typing_extensions import override
 
-from agent_lab.contracts import JsonObject, Step, Turn
+from agent_lab.contracts import GenerationRequest, JsonObject, Step, Turn
 
 EventType = Literal[
     "RUN_STARTED",
@@ -15,8 +23,27 @@ EventType = Literal[
     "TEXT_MESSAGE_START",
     "TEXT_MESSAGE_CONTENT",
     "TEXT_MESSAGE_END",
+    "ACTIVITY_SNAPSHOT",
 ]
 """The event types of AG-UI 1.0 that a run uses."""
+
+_HASHED = (
+    "model_key",
+    "strategy",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "task_type",
+    "seed",
+    "stop",
+    "response_schema",
+    "data_policy",
+    "role",
+)
+_SAMPLING = ("max_tokens", "temperature", "top_p", "top_k", "seed", "stop")
+UNDECIDED: Final = object()
+"""What `decided` gives where nobody has decided yet."""
 
 
 def message_id(path: str, visit: int, retry: int) -> str:
@@ -24,17 +51,99 @@ def message_id(path: str, visit: int, retry: int) -> str:
     return f"{path}:{visit}:{retry}"
 
 
+class AskedTurn(NamedTuple):
+    """A turn that is about to be asked."""
+
+    node_id: str
+    path: str
+    """The node's id, with the places of samples and of flows around it."""
+    role: str
+    round: int
+    sample: int
+    visit: int
+    retry: int
+    request: GenerationRequest
+    started_at: datetime
+
+    @property
+    def message_id(self) -> str:
+        """The turn's name in the events of its run."""
+        return message_id(self.path, self.visit, self.retry)
+
+    def sampling(self) -> JsonObject:
+        """How it is sampled, as far as anybody said; as JSON."""
+        values = {name: getattr(self.request, name) for name in _SAMPLING}
+        values["stop"] = list(self.request.stop)
+        return {name: value for name, value in values.items() if value not in (None, [])}
+
+    def request_hash(self) -> str:
+        """Digest of all that flow and state say of it, in hexadecimal.
+
+        Neither the run, nor a time, nor what registries hold now: a second execution of the same
+        run must find the same.
+        """
+        request = self.request
+        said = {name: getattr(request, name) for name in _HASHED}
+        said["messages"] = [(message.role, message.content) for message in request.messages]
+        said["distinct_from"] = request.constraints.distinct_from
+        return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def event(self) -> JsonObject:
+        """The payload of its `TEXT_MESSAGE_START`."""
+        return {
+            "messageId": self.message_id,
+            "role": "assistant",
+            "name": self.role,
+            "metadata": {
+                "node": self.node_id,
+                "round": self.round,
+                "visit": self.visit,
+                "retry": self.retry,
+                "model": self.request.model_key,
+                "messages": [message.model_dump() for message in self.request.messages],
+            },
+        }
+
+
 class RunRecorder(Protocol):
     """Takes the events of one run, in order."""
 
     async def record(self, event_type: EventType, payload: JsonObject) -> None:
-        """Add an event to the run's log; it is in the log when this returns."""
+        """Add an event to the run's log."""
+
+    async def begin_turn(self, asked: AskedTurn) -> Turn | None:
+        """Say that a turn is about to be asked; this is in the log when this returns.
+
+        Returns:
+            The turn, if it was taken in an earlier execution; then nobody is asked.
+
+        Raises:
+            JournalMismatchError: It was, and something else was asked.
+        """
+
+    async def restart_turn(self, asked: AskedTurn) -> None:
+        """Say that the turn begins anew: what was shown of it is void."""
 
     async def record_turn(self, turn: Turn) -> None:
-        """Add a finished turn, as `TEXT_MESSAGE_END`."""
+        """Add a finished turn, as `TEXT_MESSAGE_END`; it is in the log when this returns."""
 
-    async def record_step(self, step: Step) -> None:
-        """Add a finished pass of a node, as `STEP_FINISHED`."""
+    async def record_step(self, step: Step) -> bool:
+        """Add a finished pass of a node, as `STEP_FINISHED`.
+
+        Returns:
+            Whether it is news: false where an earlier execution has got further.
+        """
+
+    def decided(self, key: str) -> Any:
+        """What an earlier execution has decided or measured; `UNDECIDED`: nothing."""
+
+    def decide(self, key: str, value: Any) -> None:
+        """Keep what was decided or measured: whatever could come out otherwise the next time.
+
+        Args:
+            key: Of this pass of this node, and no other.
+            value: As JSON.
+        """
 
     def publish_delta(self, turn: str, delta: str, *, reasoning: bool) -> None:
         """Show a piece of the turn of this `message_id`; it does not enter the log."""
@@ -46,11 +155,28 @@ class NoRecorder:
     async def record(self, event_type: EventType, payload: JsonObject) -> None:
         """Ignore the event."""
 
+    async def begin_turn(self, asked: AskedTurn) -> Turn | None:
+        """Nobody has taken it."""
+        await self.record("TEXT_MESSAGE_START", asked.event())
+        return None
+
+    async def restart_turn(self, asked: AskedTurn) -> None:
+        """Say so."""
+        await self.record("TEXT_MESSAGE_START", asked.event())
+
     async def record_turn(self, turn: Turn) -> None:
         """Ignore the turn."""
 
-    async def record_step(self, step: Step) -> None:
+    async def record_step(self, step: Step) -> bool:
         """Ignore the step."""
+        return True
+
+    def decided(self, key: str) -> Any:
+        """Nothing."""
+        return UNDECIDED
+
+    def decide(self, key: str, value: Any) -> None:
+        """Ignore the decision."""
 
     def publish_delta(self, turn: str, delta: str, *, reasoning: bool) -> None:
         """Ignore the delta."""
@@ -64,9 +190,29 @@ class Collector(NoRecorder):
         self.steps: list[Step] = []
 
     @override
+    async def begin_turn(self, asked: AskedTurn) -> Turn | None:
+        return None
+
+    @override
     async def record_turn(self, turn: Turn) -> None:
         self.turns.append(turn.model_copy(update={"seq": len(self.turns) + 1}))
 
     @override
-    async def record_step(self, step: Step) -> None:
+    async def record_step(self, step: Step) -> bool:
         self.steps.append(step)
+        return True
+
+
+async def decided(recorder: RunRecorder, key: str, make: Callable[[], Awaitable[Any]]) -> Any:
+    """What was decided in an earlier execution, else what is decided now.
+
+    Args:
+        recorder: Of the run.
+        key: Of this pass of this node, and no other.
+        make: Decides or measures; gives JSON.
+    """
+    known = recorder.decided(key)
+    if known is UNDECIDED:
+        known = await make()
+        recorder.decide(key, known)
+    return known

@@ -18,6 +18,7 @@ from agent_lab.orchestrator.node_types import NodeFunction
 from agent_lab.orchestrator.outcome import hard_stop
 from agent_lab.orchestrator.routers import ROUTERS
 from agent_lab.orchestrator.run_context import Place, RunContext, Subflows
+from agent_lab.orchestrator.run_recorder import UNDECIDED
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Step:
             self._condition(after, run),
             hard_stop(after) if self._is_in_loop else "",
         )
-        await run.recorder.record_step(
+        is_news = await run.recorder.record_step(
             StepRecord(
                 node_id=node_id,
                 path=run.prefix + node_id,
@@ -97,7 +98,7 @@ class Step:
                 next=move.taken,
             )
         )
-        if move.pause_s:
+        if move.pause_s and is_news:  # the pause of an earlier execution is over
             await run.sleep(_at_most(move.pause_s, run))
         if self._course.joins or self._course.has_loops:
             update |= {"routes": move.routes, "rounds": move.rounds, "stops": move.stops}
@@ -137,9 +138,18 @@ class Step:
         def is_true(condition: AnyCondition) -> bool:
             if not known:
                 known.append(condition_values(after, run.place.round))
-            return holds(condition, known[0], lambda name: ROUTERS.get(name)(after))
+            return holds(condition, known[0], lambda name: self._routed(name, after, run))
 
         return is_true
+
+    def _routed(self, name: str, after: AgentState, run: RunContext) -> str:
+        """What a router says; it says it once, whatever a second execution would make of it."""
+        key = run.place.key(run.prefix + self._config.id, f"router:{name}")
+        known = run.recorder.decided(key)
+        if known is UNDECIDED:
+            known = ROUTERS.get(name)(after)
+            run.recorder.decide(key, known)
+        return str(known)
 
 
 def _at_most(pause_s: float, run: RunContext) -> float:

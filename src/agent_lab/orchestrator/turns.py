@@ -16,23 +16,32 @@ from agent_lab.contracts import (
     ErrorInfo,
     GenerationRequest,
     GenerationResult,
-    JsonObject,
     Message,
     Turn,
 )
 from agent_lab.deliberation.context import unfenced
-from agent_lab.errors import AgentLabError, ProviderTimeoutError, TruncatedAnswerError
+from agent_lab.errors import (
+    AgentLabError,
+    CapacityError,
+    ConfigurationError,
+    ProviderError,
+    ProviderTimeoutError,
+    TruncatedAnswerError,
+    ValidationError,
+)
 from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import NodeConfig
 from agent_lab.orchestrator.agent_state import AgentState, StateUpdate
 from agent_lab.orchestrator.run_context import RunContext, wished_model
-from agent_lab.orchestrator.run_recorder import message_id
+from agent_lab.orchestrator.run_recorder import AskedTurn
+from agent_lab.providers.resilience.budget import BudgetKeeper
 
 logger = logging.getLogger(__name__)
 
 _CLOCK_STEP_S = 0.001
 """A timer may ring a little early, by the clock that it is set by."""
-_SAMPLING = ("max_tokens", "temperature", "top_p", "top_k", "seed", "stop")
+NEVER_ASKED = ("circuit_open", "budget_exceeded", "overloaded", "request_over_limit")
+"""Outcomes of attempts that did not reach a provider."""
 
 
 async def take_turn(
@@ -54,8 +63,19 @@ async def take_turn(
         messages: What is sent.
         path: The turn's path, where it is not the node's id.
     """
-    request = _request(config, plan, state, run, messages)
-    return await _Speaker(config, run, request, run.prefix + (path or config.id)).speak()
+    place = run.place
+    asked = AskedTurn(
+        node_id=config.id,
+        path=run.prefix + (path or config.id),
+        role=config.speaker,
+        round=place.round,
+        sample=0,
+        visit=place.visit,
+        retry=place.retry,
+        request=_request(config, plan, state, run, messages),
+        started_at=run.now(),
+    )
+    return await _Speaker(run, asked).speak()
 
 
 def said(config: NodeConfig, turn: Turn) -> StateUpdate:
@@ -78,81 +98,75 @@ def whole_characters(text: str) -> str:
 class _Speaker:
     """One turn of one role."""
 
-    def __init__(
-        self, config: NodeConfig, run: RunContext, request: GenerationRequest, path: str
-    ) -> None:
-        self._config = config
+    def __init__(self, run: RunContext, asked: AskedTurn) -> None:
         self._run = run
-        self._path = path
-        self._message_id = message_id(path, run.place.visit, run.place.retry)
-        self._request = request
+        self._asked = asked
 
     async def speak(self) -> Turn:
         """Ask, stream and record; what the provider did wrong becomes the turn's error."""
-        run, started_at = self._run, self._run.now()
-        await run.recorder.record("TEXT_MESSAGE_START", self._start())
-        outcome: Mapping[str, Any]
+        run, asked = self._run, self._asked
+        known = await run.recorder.begin_turn(asked)
+        if known is not None:
+            _charge(run.budget, known)
+            return known
         try:
-            outcome = _succeeded(await self._answer())
-        except AgentLabError as error:
-            logger.info("The turn of `%s` failed: %s", self._config.speaker, error.message)
+            return await self._answer()
+        except (ProviderError, CapacityError, ConfigurationError, ValidationError) as error:
+            logger.info("The turn of `%s` failed: %s", asked.role, error.message)
             if isinstance(error, ProviderTimeoutError) and self._time_is_over():
                 error.details["limit"] = "seconds"  # of a budget: see `hard_stop`
                 if run.deadline_of:
                     error.details["flow"] = run.deadline_of
-            outcome = _failed(error)
-        turn = Turn(
-            node_id=self._config.id,
-            path=self._path,
-            role=self._config.speaker,
-            round=run.place.round,
-            visit=run.place.visit,
-            retry=run.place.retry,
-            model_key=self._request.model_key,
-            messages=self._request.messages,
-            sampling=_sampling(self._request),
-            started_at=started_at,
-            seconds=(run.now() - started_at).total_seconds(),
-            **outcome,
-        )
-        await run.recorder.record_turn(turn)
-        return turn
+            return await self._ended(_failed(error))
 
-    async def _answer(self) -> GenerationResult:
-        stream = self._run.gateway.stream(self._request, budget=self._run.budget)
+    async def _answer(self) -> Turn:
+        recorder, name = self._run.recorder, self._asked.message_id
+        stream = self._run.gateway.stream(self._asked.request, budget=self._run.budget)
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
                 if chunk.result is not None:
                     if not unfenced(chunk.result.text).strip():
                         raise TruncatedAnswerError("The answer holds nothing but copied marks.")
-                    return chunk.result
+                    # In here: what is paid for is recorded before anything can cancel this.
+                    return await self._ended(_succeeded(chunk.result))
                 if chunk.restarted:  # a second start voids what was shown after the first
-                    await self._run.recorder.record("TEXT_MESSAGE_START", self._start())
+                    await recorder.restart_turn(self._asked)
                     continue
-                self._run.recorder.publish_delta(
-                    self._message_id, chunk.text, reasoning=chunk.reasoning
-                )
+                recorder.publish_delta(name, chunk.text, reasoning=chunk.reasoning)
         raise TruncatedAnswerError("The gateway ended its stream without a result.")
+
+    async def _ended(self, outcome: Mapping[str, Any]) -> Turn:
+        run, asked = self._run, self._asked
+        turn = Turn(
+            node_id=asked.node_id,
+            path=asked.path,
+            role=asked.role,
+            round=asked.round,
+            sample=asked.sample,
+            visit=asked.visit,
+            retry=asked.retry,
+            model_key=asked.request.model_key,
+            messages=asked.request.messages,
+            sampling=asked.sampling(),
+            started_at=asked.started_at,
+            seconds=(run.now() - asked.started_at).total_seconds(),
+            **outcome,
+        )
+        await run.recorder.record_turn(turn)
+        return turn
 
     def _time_is_over(self) -> bool:
         deadline = self._run.deadline
         now = asyncio.get_running_loop().time()
         return deadline is not None and now >= deadline - _CLOCK_STEP_S
 
-    def _start(self) -> JsonObject:
-        return {
-            "messageId": self._message_id,
-            "role": "assistant",
-            "name": self._config.speaker,
-            "metadata": {
-                "node": self._config.id,
-                "round": self._run.place.round,
-                "visit": self._run.place.visit,
-                "retry": self._run.place.retry,
-                "model": self._request.model_key,
-                "messages": [message.model_dump() for message in self._request.messages],
-            },
-        }
+
+def _charge(budget: BudgetKeeper | None, turn: Turn) -> None:
+    """Take from a budget what a turn of an earlier execution took."""
+    if budget is not None:
+        calls = sum(attempt.outcome not in NEVER_ASKED for attempt in turn.attempts)
+        tokens = turn.prompt_tokens + turn.completion_tokens
+        budget.charge(turn.cost_usd or 0.0, calls=calls, tokens=tokens)
 
 
 def _request(
@@ -253,8 +267,3 @@ def _failed(error: AgentLabError) -> dict[str, Any]:
             update={"message": whole_characters(error.message), "details": details}
         ),
     }
-
-
-def _sampling(request: GenerationRequest) -> JsonObject:
-    values = {name: getattr(request, name) for name in _SAMPLING}
-    return {name: value for name, value in values.items() if value not in (None, ())}

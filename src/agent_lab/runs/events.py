@@ -1,10 +1,18 @@
-"""The event log of a run: the one source of truth, from which everything else is computed."""
+"""What happens in a run; the log of it is the one source of truth."""
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
-from agent_lab.contracts import Contract, JsonObject, Step, Turn
-from agent_lab.orchestrator.run_recorder import EventType, message_id
+from agent_lab.contracts import Contract, JsonObject
+from agent_lab.orchestrator.run_recorder import EventType
+
+TERMINAL: Final = frozenset({"RUN_FINISHED", "RUN_ERROR"})
+"""Types of the event that ends a run; every run gets one."""
+RESUMED: Final = "lab.run_resumed"
+"""Activity: another execution goes on with the run."""
+DECISION: Final = "lab.decision"
+"""Activity: something was decided or measured that could come out otherwise the next time."""
 
 
 class RunEvent(Contract):
@@ -21,53 +29,14 @@ class RunEvent(Contract):
 Listener = Callable[[RunEvent], None]
 
 
-class InMemoryRecorder:
-    """Keeps a run's log in memory, and shows each event to a listener once it is in it.
+def activity(run_id: str, kind: str, place: int, content: JsonObject) -> JsonObject:
+    """The payload of an `ACTIVITY_SNAPSHOT`.
 
     Args:
         run_id: The run.
-        now: The clock.
-        listener: Who watches; it must not raise.
+        kind: `lab.*`.
+        place: Tells it from others of its kind in the run.
+        content: What it says.
     """
-
-    def __init__(
-        self, run_id: str, now: Callable[[], datetime], listener: Listener | None = None
-    ) -> None:
-        self._run_id = run_id
-        self._now = now
-        self._listener = listener or _nobody
-        self.events: list[RunEvent] = []
-
-    async def record(self, event_type: EventType, payload: JsonObject) -> None:
-        """Add an event to the log."""
-        event = self._event(event_type, payload, len(self.events) + 1)
-        self.events.append(event)
-        self._listener(event)
-
-    async def record_turn(self, turn: Turn) -> None:
-        """Add a finished turn to the log."""
-        numbered = turn.model_copy(update={"seq": len(self.events) + 1})
-        name = message_id(turn.path, turn.visit, turn.retry)
-        payload = {"messageId": name, "turn": numbered.model_dump(mode="json")}
-        await self.record("TEXT_MESSAGE_END", payload)
-
-    async def record_step(self, step: Step) -> None:
-        """Add a finished pass of a node to the log."""
-        payload = {"stepName": step.path, "step": step.model_dump(mode="json")}
-        await self.record("STEP_FINISHED", payload)
-
-    def publish_delta(self, turn: str, delta: str, *, reasoning: bool) -> None:
-        """Show a piece of a turn to the listener."""
-        if self._listener is _nobody:
-            return
-        payload = {"messageId": turn, "delta": delta, "reasoning": reasoning}
-        self._listener(self._event("TEXT_MESSAGE_CONTENT", payload, None))
-
-    def _event(self, event_type: EventType, payload: JsonObject, seq: int | None) -> RunEvent:
-        return RunEvent(
-            run_id=self._run_id, seq=seq, ts=self._now(), type=event_type, payload=payload
-        )
-
-
-def _nobody(event: RunEvent) -> None:
-    """Nobody watches."""
+    name = f"{run_id}:{kind.partition('.')[2]}:{place}"
+    return {"messageId": name, "activityType": kind, "content": content}

@@ -1,17 +1,20 @@
-"""The run record, computed from the run's events, and its file."""
+"""The run record, computed from what the run's log has, and its file."""
 
-import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
-from agent_lab.contracts import ErrorInfo, JsonObject, RunRecord, Step, Turn
+import orjson
+
+from agent_lab.contracts import ErrorInfo, JsonObject, RunRecord, RunStatus, Step, Turn
 from agent_lab.orchestrator.flow_metrics import (
     build_execution_metrics,
     get_flow_summary,
     total_usage,
 )
-from agent_lab.runs.events import RunEvent
 from agent_lab.runs.files import write_atomically
+from agent_lab.runs.run_header import RunHeader
 
 ELSEWHERE = "AGENT_LAB_OUTPUTS_DIR=FOLDER agent-lab run …"
 """What to do when the folder of the saved runs cannot be written."""
@@ -19,40 +22,46 @@ ELSEWHERE = "AGENT_LAB_OUTPUTS_DIR=FOLDER agent-lab run …"
 _PROMPT_SHOWN = 100
 
 
-def fold(events: Sequence[RunEvent]) -> RunRecord:
-    """Compute the record of a run from its events so far; the first one is `RUN_STARTED`."""
-    started, last = events[0], events[-1]
-    turns = tuple(
-        Turn.model_validate(event.payload["turn"])
-        for event in events
-        if event.type == "TEXT_MESSAGE_END"
-    )
-    steps = tuple(
-        Step.model_validate(event.payload["step"])
-        for event in events
-        if event.type == "STEP_FINISHED"
-    )
-    total = (last.ts - started.ts).total_seconds()
-    ended = last.type in ("RUN_FINISHED", "RUN_ERROR")
-    result = last.payload["result"] if ended else {"status": "running"}
+class Progress(NamedTuple):
+    """How far a run has come."""
+
+    status: RunStatus
+    turns: Sequence[Turn]
+    steps: Sequence[Step]
+    seconds: float
+    """For which it was executed, pauses between executions left out."""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    result: JsonObject | None = None
+    """What its last event says; None: it has not ended."""
+
+
+def record_of(header: RunHeader, progress: Progress) -> RunRecord:
+    """Compute the record of a run."""
+    turns, total = tuple(progress.turns), progress.seconds
+    result = {**(progress.result or {}), "status": progress.status}
+    error = result.pop("error", None)
     return RunRecord(
-        id=started.run_id,
-        **started.payload["run"],
-        created_at=started.ts,
-        started_at=started.ts,
-        ended_at=last.ts if ended else None,
-        **{**result, "error": _error(result)},
+        id=header.id,
+        owner=header.owner,
+        flow=header.flow,
+        flow_version=header.flow_version,
+        created_at=header.created_at,
+        started_at=progress.started_at,
+        ended_at=progress.ended_at,
+        input=header.request.input,
+        lang=header.lang,
+        seed=header.seed,
+        options=header.options,
+        price_table=header.setting.price_table,
         summary=get_flow_summary(turns, total) if turns else "",
-        steps=steps,
+        steps=tuple(progress.steps),
         turns=turns,
         usage=total_usage(turns),
-        metrics=build_execution_metrics(turns, total, steps),
+        metrics=build_execution_metrics(turns, total, progress.steps),
+        error=None if error is None else ErrorInfo.model_validate(error),
+        **result,
     )
-
-
-def _error(result: JsonObject) -> ErrorInfo | None:
-    error = result.get("error")
-    return None if error is None else ErrorInfo.model_validate(error)
 
 
 def record_path(outputs: Path, flow: str, run_id: str) -> Path:
@@ -68,8 +77,11 @@ def save(record: RunRecord, outputs: Path) -> Path:
     """
     path = record_path(outputs, record.flow, record.id)
     content = {**record.model_dump(mode="json"), **_first_lab_keys(record)}
-    write_atomically(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n", ELSEWHERE)
+    write_atomically(path, orjson.dumps(content, option=_FORM).decode(), ELSEWHERE)
     return path
+
+
+_FORM = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 
 def _first_lab_keys(record: RunRecord) -> JsonObject:

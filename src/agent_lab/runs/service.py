@@ -1,69 +1,133 @@
-"""The one way to start a run, for every caller."""
+"""The one way to start a run, and to go on with one, for every caller."""
 
 import asyncio
+import hashlib
 import logging
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ulid import ULID
-
-from agent_lab.contracts import ErrorInfo, JsonObject, Language, RunRecord, RunRequest
-from agent_lab.errors import (
-    AgentLabError,
-    StorageError,
-    UnknownFlowError,
-)
+from agent_lab.contracts import RunRecord, RunRequest
+from agent_lab.errors import IdempotencyError, RunStateError, StorageError
 from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import FlowConfig
-from agent_lab.flows.language import detect_language
-from agent_lab.observability.logger import log_context
-from agent_lab.orchestrator.cast import strategies, wishes
-from agent_lab.orchestrator.flow_runner import check_request, run_flow
 from agent_lab.orchestrator.graph_builder import GraphBuilder
-from agent_lab.orchestrator.outcome import FlowOutcome, issues_of
-from agent_lab.orchestrator.run_context import SEEDS, RunContext, utc_now
-from agent_lab.providers.normalisation import ResolvedModel
+from agent_lab.orchestrator.run_context import utc_now
 from agent_lab.providers.provider_gateway import ProviderGateway
-from agent_lab.runs.events import InMemoryRecorder, Listener
-from agent_lab.runs.files import check_writable
-from agent_lab.runs.history import SavedRuns
-from agent_lab.runs.record import ELSEWHERE, fold, record_path, save
+from agent_lab.runs.events import Listener, RunEvent
+from agent_lab.runs.executions import DEFAULT_LIMITS, Executions, Limits
+from agent_lab.runs.following import follow_run
+from agent_lab.runs.listing import RunPage, page_of
+from agent_lab.runs.log import RunLog, read_log
+from agent_lab.runs.preparation import Preparation, new_run_id
+from agent_lab.runs.record import record_path
+from agent_lab.storage.database import Database
+from agent_lab.storage.run_queries import ENDED, RunFilter
 
 logger = logging.getLogger(__name__)
 
+ANY = RunFilter()
+PRUNED_AT_ONCE = 200
+"""Runs that one transaction deletes."""
+POLL_S = 0.5
+"""How often it is looked what another process does with a run."""
+
 
 class RunService:
-    """Runs flows, records and saves them.
+    """Runs flows, keeps what happens, and goes on with what broke off.
 
     Args:
         gateway: Who answers.
         flows: The flows that can be run, by name.
+        database: Where runs are kept.
         outputs: Folder of the saved runs.
         secret: The installation's secret, for the tags of fences.
         now: The clock.
         builder: Builds the graphs, with the types of node that flows may use; None: its own.
+        limits: How much is executed here.
     """
 
     def __init__(
         self,
         gateway: ProviderGateway,
         flows: Mapping[str, FlowConfig],
+        database: Database,
         *,
         outputs: Path,
         secret: bytes,
         now: Callable[[], datetime] = utc_now,
         builder: GraphBuilder | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._gateway = gateway
-        self._flows = flows
         self._outputs = outputs
-        self._secret = secret
         self._now = now
-        self._builder = builder or GraphBuilder(flows=flows)
-        self._history = SavedRuns(outputs)
+        builder = builder or GraphBuilder(flows=flows)
+        self._preparation = Preparation(gateway, flows, builder, outputs, now)
+        self._database = database
+        self._executions = Executions(
+            gateway,
+            builder,
+            self._preparation,
+            database,
+            outputs=outputs,
+            secret=secret,
+            now=now,
+            limits=limits,
+        )
+        self._store = self._executions.store
+
+    async def start(
+        self,
+        request: RunRequest,
+        *,
+        owner: str | None = None,
+        detached: bool = True,
+        idempotency_key: str | None = None,
+        run_id: str | None = None,
+    ) -> str:
+        """Start a run, which goes on whoever waits for it.
+
+        What is wrong with the request is said before anything is computed or written.
+
+        Args:
+            request: Flow, input and wishes.
+            owner: Whose run it is; None: whoever uses this machine without a name.
+            detached: Whether another process goes on with it if this one dies.
+            idempotency_key: The same key and request mean the same run, whenever they come.
+            run_id: An id of the caller's choosing, from `new_run_id`.
+
+        Returns:
+            The run's id.
+
+        Raises:
+            InvalidRequestError: The input is empty, or a value of the flow's inputs is wrong.
+            InvalidFlowError: The flow cannot run.
+            ConfigurationError: A flow, role, model or strategy is unknown, or weights are missing.
+            IdempotencyError: The key was used with another request.
+            OverloadedError: As many runs as there may be are executed and wait.
+            StorageError: The database, or the folder of the saved runs, cannot be written.
+        """
+        run_id = run_id or new_run_id()
+        key = None if idempotency_key is None else f"{owner or ''}\n{idempotency_key}"
+        await self._executions.open()
+        known = None if key is None else await self._known(key, request)
+        if known is not None:
+            return known
+        prepared = await self._preparation.prepare(
+            request, run_id=run_id, owner=owner, secret=self._executions.secret
+        )
+        digest = None if key is None else _digest(request)
+        kept = {"detached": detached, "idempotency_key": key, "request_digest": digest}
+        try:
+            await self._executions.begin(prepared, kept)
+        except StorageError:
+            known = None if key is None else await self._known(key, request)
+            if known is None:
+                raise
+            return known  # somebody else was faster with the same key
+        return run_id
 
     async def run(
         self,
@@ -71,158 +135,268 @@ class RunService:
         listener: Listener | None = None,
         *,
         owner: str | None = None,
+        idempotency_key: str | None = None,
     ) -> RunRecord:
-        """Run a flow to its end and save its record.
+        """Run a flow to its end. Cancelling this cancels the run; what it has is kept.
 
-        What is wrong with the request is said before anything is computed or written. A run that
-        fails later is a record with the status `failed`; one that is cancelled is saved with
-        its finished turns.
+        A run that fails on its way is a record with the status `failed`.
 
         Args:
             request: Flow, input and wishes.
             listener: Shown every event as it happens; it must not raise.
             owner: Whose run it is; None: whoever uses this machine without a name.
+            idempotency_key: As in `start`.
 
         Raises:
-            InvalidRequestError: The input is empty, or a value of the flow's inputs is wrong.
-            InvalidFlowError: The flow cannot run.
-            ConfigurationError: A flow, role, model or strategy is unknown, or weights are missing.
-            StorageError: The folder of the saved runs cannot be written.
+            RunStateError: A run with this key is still being executed.
+            AgentLabError: What `start` raises; `StorageError` also when the run breaks off, and
+                can be resumed.
         """
-        flow, plan, models = await self._prepare(request)
-        run_id = str(ULID())
-        lang = request.lang or detect_language(request.input)
-        seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
-        recorder = InMemoryRecorder(run_id, self._now, listener)
-        context = RunContext(
-            gateway=self._gateway,
-            request=request,
-            seed=seed,
-            secret=self._secret,
-            recorder=recorder,
-            models={key: model.entry.key for key, model in models.items()},
-            owner=owner,
-            history=self._history,
-            resources=self._gateway.resources,
-            now=self._now,
-        )
-        started = {
-            **_started(run_id, flow, request, lang, seed, owner),
-            "cast": [_member(role, models[key]) for role, key in self._wishes(plan, request)],
-        }
-        started["run"]["price_table"] = self._gateway.price_table(models.values())
-        with log_context(run_id=run_id):
-            logger.info("The flow `%s` starts", flow.name)
-            await recorder.record("RUN_STARTED", started)
-            try:
-                outcome = await run_flow(
-                    flow, context, lang=lang, request_id=run_id, builder=self._builder
-                )
-                await self._finish(recorder, outcome)
-            except asyncio.CancelledError:
-                await recorder.record("RUN_ERROR", _cancelled())
-                self._saved(recorder)
-                raise
-            except AgentLabError as error:
-                await recorder.record("RUN_ERROR", _failed(ErrorInfo.of(error)))
-            except Exception as error:
-                logger.exception("The run ended by a fault of the lab itself")
-                bug = ErrorInfo(code="internal_error", message=repr(error), http_status=500)
-                await recorder.record("RUN_ERROR", _failed(bug))
-                self._saved(recorder)
-                raise
-            record = self._saved(recorder)
-            logger.info("The run is %s: %s", record.status, record.summary)
-        return record
+        run_id = new_run_id()
+        try:
+            started = await self.start(
+                request,
+                owner=owner,
+                detached=False,
+                idempotency_key=idempotency_key,
+                run_id=run_id,
+            )
+            if started != run_id:
+                return await self._same_again(started)
+            return await self.watch(run_id, listener)
+        except asyncio.CancelledError:
+            await self._executions.stop(run_id)
+            raise
+
+    async def watch(self, run_id: str, listener: Listener | None = None) -> RunRecord:
+        """Wait for a run's end, and show what happens.
+
+        Args:
+            run_id: The run.
+            listener: Shown every event, from the first one on; it must not raise.
+        """
+        if listener is not None:
+            async with aclosing(self.follow(run_id)) as events:
+                async for event in events:
+                    listener(event)
+        return await self.wait(run_id)
+
+    async def wait(self, run_id: str) -> RunRecord:
+        """Wait until a run has ended, whoever executes it, and return its record.
+
+        Raises:
+            UnknownRunError: There is no such run.
+            StorageError: It broke off, and can be resumed.
+        """
+        execution = self._executions.active.get(run_id)
+        if execution is not None:
+            record = await asyncio.shield(execution.done)
+            if record is not None:
+                return record
+        while True:
+            log = await self.log(run_id)
+            if log.row.status in ENDED:
+                return log.record()
+            await asyncio.sleep(POLL_S)
+
+    async def resume(self, run_id: str, *, detached: bool = True) -> str:
+        """Go on with a run that broke off or was cancelled: what its journal has is not paid again.
+
+        Args:
+            run_id: The run.
+            detached: As in `start`.
+
+        Raises:
+            UnknownRunError: There is no such run.
+            RunStateError: It is being executed, or nothing of it could come out otherwise.
+            JournalMismatchError: A flow has changed.
+            AgentLabError: As for a new run.
+        """
+        await self._executions.open()
+        await self._executions.bury()
+        log = await self.log(run_id)
+        self._check_resumable(log)
+        definition = await self._store.flow(log.header.flow_version)
+        prepared = await self._preparation.prepare_again(log.header, definition)
+        if self._preparation.has_changed(log.header):
+            logger.warning(
+                "The flow `%s` has changed; run `%s` goes on by the one with which it was started",
+                log.header.flow,
+                run_id,
+            )
+        await self._executions.go_on(prepared, detached=detached)
+        return run_id
+
+    async def cancel(self, run_id: str) -> RunRecord:
+        """Stop a run for good; what it has is kept, and it can be resumed.
+
+        Returns:
+            Its record. A run of another process is asked to stop; it may still be running.
+
+        Raises:
+            UnknownRunError: There is no such run.
+            RunStateError: It has ended already.
+        """
+        await self._executions.open()
+        if run_id in self._executions.active:
+            await self._executions.stop(run_id)
+            return await self.wait(run_id)
+        log = await self.log(run_id)
+        if log.row.status in ENDED:
+            if log.row.status == "cancelled":
+                return log.record()
+            raise RunStateError(
+                f"The run `{run_id}` is {log.row.status}: there is nothing to stop."
+            )
+        await self._executions.bury()
+        if not await self._executions.end_orphan(run_id):
+            await self._store.ask_to_cancel(run_id)
+        return (await self.log(run_id)).record()
+
+    def follow(self, run_id: str, after: int = 0) -> AsyncGenerator[RunEvent, None]:
+        """A run's events after a place in its log: those that were, then those that come.
+
+        The last one is `RUN_FINISHED` or `RUN_ERROR`. Pieces of turns come between, as far as the
+        run is executed here and the reader keeps up; they have no place in the log.
+
+        Args:
+            run_id: The run.
+            after: The last place that is known; 0: none.
+
+        Raises:
+            UnknownRunError: There is no such run.
+            StorageError: The run broke off, or the database cannot be read.
+        """
+        return follow_run(self._executions, run_id, after, self._now)
+
+    async def log(self, run_id: str) -> RunLog:
+        """All that is kept of a run.
+
+        Raises:
+            UnknownRunError: There is no such run.
+            StorageError: The database cannot be read.
+        """
+        return read_log(await self._store.rows(run_id))
+
+    async def record(self, run_id: str) -> RunRecord:
+        """The record of a run, as far as it has come.
+
+        Raises:
+            UnknownRunError: There is no such run.
+            StorageError: The database cannot be read.
+        """
+        return (await self.log(run_id)).record()
+
+    async def list(
+        self, which: RunFilter = ANY, *, after: str | None = None, most: int = 50
+    ) -> RunPage:
+        """Runs, the latest first.
+
+        Args:
+            which: Which of them.
+            after: The cursor of a page before; None: from the latest on.
+            most: Runs of a page.
+
+        Raises:
+            StorageError: The database cannot be read.
+        """
+        now = self._now()
+        return page_of(await self._store.listed(which, before=after, most=most + 1, now=now), most)
+
+    async def prune(self, which: RunFilter, *, files: bool = True) -> int:
+        """Delete runs that have ended, with their turns and logs.
+
+        Args:
+            which: Which of them.
+            files: Whether their saved files go, too.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            StorageError: The database cannot be written.
+        """
+        await self._executions.open()
+        rows = await self._store.prunable(which)
+        for begin in range(0, len(rows), PRUNED_AT_ONCE):
+            part = rows[begin : begin + PRUNED_AT_ONCE]
+            await self._store.remove([row.id for row in part])
+            for row in part if files else ():
+                self.record_path(row.flow, row.id).unlink(missing_ok=True)
+        await self._store.give_back_space()
+        return len(rows)
 
     def record_path(self, flow: str, run_id: str) -> Path:
         """Where the record of a run is saved."""
         return record_path(self._outputs, flow, run_id)
 
     def plan(self, flow: str, inputs: Mapping[str, Any] | None = None) -> FlowPlan:
-        """A flow with its inputs resolved.
+        """A flow with its inputs resolved; see `Preparation.plan`."""
+        return self._preparation.plan(flow, inputs)
 
-        Raises:
-            UnknownFlowError: There is no such flow.
-            InvalidFlowError: It cannot run.
-            InvalidRequestError: An input has a value that it cannot have.
+    @property
+    def why_not_ready(self) -> StorageError | None:
+        """Why nothing can be kept any more; None: it can."""
+        return self._executions.queue.why_dead
+
+    async def take_up(self) -> None:
+        """Go on with the runs of processes that have died, now and from now on.
+
+        Those that somebody waited for are ended as cancelled: nobody waits any more.
         """
-        if flow not in self._flows:
-            raise UnknownFlowError(flow, list(self._flows), "agent-lab flows list")
-        return self._builder.prepare(self._flows[flow], inputs)[0]
+        await self._executions.take_up()
 
-    async def _prepare(
-        self, request: RunRequest
-    ) -> tuple[FlowConfig, FlowPlan, dict[str | None, ResolvedModel]]:
-        """The flow, its plan, and the model that will answer for each wish of it."""
-        plan = self.plan(request.flow, request.inputs)
-        check_request(request, plan, self._builder.catalogue())
-        keys = [key for _, key in self._wishes(plan, request)]
-        models = await self._gateway.prepare(keys, strategies(plan, request))
-        check_writable(self.record_path(plan.name, "any").parent, ELSEWHERE)
-        return self._flows[request.flow], plan, models
+    async def aclose(self) -> None:
+        """Stop executing, commit what is queued, and close the database.
 
-    def _wishes(self, plan: FlowPlan, request: RunRequest) -> list[tuple[str, str | None]]:
-        """Each role with the model key that is wished for it."""
-        # Every node counts: two nodes of one role may have models of their own.
-        return list(dict.fromkeys(wishes(plan, request, self._builder.catalogue())))
+        Runs that go on without their callers are left to whoever goes on with them.
+        """
+        await self._executions.close()
+        await asyncio.to_thread(self._database.close)
 
-    async def _finish(self, recorder: InMemoryRecorder, outcome: FlowOutcome) -> None:
-        if outcome.error is not None:
-            await recorder.record("RUN_ERROR", _failed(outcome.error))
-            return
-        result = {
-            "status": "completed",
-            "stop_reason": outcome.stop_reason,
-            "output": outcome.output,
-            "outputs": dict(outcome.outputs),
-            "issues": issues_of(outcome),
-            "degraded": list(outcome.degraded),
-        }
-        await recorder.record("RUN_FINISHED", {"result": result})
+    async def _known(self, key: str, request: RunRequest) -> str | None:
+        """The run that was started with a key; None: there is none."""
+        row = await self._store.started_with(key)
+        if row is None:
+            return None
+        if row.request_digest != _digest(request):
+            raise IdempotencyError(
+                "This idempotency key was used before, with another request.",
+                hint="a new key for a new request",
+                details={"run_id": row.id},
+            )
+        return str(row.id)
 
-    def _saved(self, recorder: InMemoryRecorder) -> RunRecord:
-        record = fold(recorder.events)
+    async def _same_again(self, run_id: str) -> RunRecord:
+        """What came of a run that the same caller has asked for before."""
+        await self._executions.bury()
+        row = await self._store.row(run_id)
+        if row.status in ENDED:
+            return await self.record(run_id)
         try:
-            save(record, self._outputs)
-        except StorageError as error:
-            # The answer is paid for: it is worth more than its file.
-            logger.warning("The run is not saved: %s", error.message)
-            degraded = (*record.degraded, f"The run is not saved: {error.message}")
-            return record.model_copy(update={"degraded": degraded})
-        return record
+            await self.resume(run_id, detached=False)
+        except RunStateError:
+            raise RunStateError(
+                f"The run `{run_id}`, which has this idempotency key, is still being executed.",
+                hint=f"GET /api/runs/{run_id}",
+                details={"run_id": run_id},
+            ) from None
+        return await self.wait(run_id)
+
+    def _check_resumable(self, log: RunLog) -> None:
+        run_id, status = log.header.id, log.row.status
+        if run_id in self._executions.active:
+            raise RunStateError(f"The run `{run_id}` is being executed.")
+        if status == "completed":
+            raise RunStateError(
+                f"The run `{run_id}` is completed.", hint=f"agent-lab runs show {run_id}"
+            )
+        if status == "failed" and not log.events[-1].payload.get("resumable"):
+            raise RunStateError(
+                f"The run `{run_id}` failed, and would fail again: failed turns are kept.",
+                hint="agent-lab run … asks anew",
+            )
 
 
-def _member(role: str, model: ResolvedModel) -> JsonObject:
-    return {"role": role, "model": model.entry.key, "fallback_from": model.fallback_from}
-
-
-def _started(
-    run_id: str,
-    flow: FlowConfig,
-    request: RunRequest,
-    lang: Language,
-    seed: int,
-    owner: str | None,
-) -> JsonObject:
-    options = request.model_dump(mode="json", exclude={"flow", "input", "lang", "seed"})
-    run = {
-        "owner": owner,
-        "flow": flow.name,
-        "flow_version": flow.version,
-        "input": request.input,
-        "lang": lang,
-        "seed": seed,
-        "options": options,
-    }
-    return {"runId": run_id, "run": run}
-
-
-def _failed(error: ErrorInfo) -> JsonObject:
-    result = {"status": "failed", "stop_reason": error.code, "error": error.model_dump(mode="json")}
-    return {"code": error.code, "message": error.message, "result": result}
-
-
-def _cancelled() -> JsonObject:
-    result = {"status": "cancelled", "stop_reason": "cancelled"}
-    return {"code": "cancelled", "message": "The run was cancelled.", "result": result}
+def _digest(request: RunRequest) -> str:
+    return hashlib.sha256(request.model_dump_json().encode()).hexdigest()

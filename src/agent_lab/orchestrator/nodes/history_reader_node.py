@@ -3,9 +3,9 @@
 import logging
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
-from agent_lab.contracts import Language
+from agent_lab.contracts import JsonObject, Language
 from agent_lab.deliberation.relevance import most_relevant
 from agent_lab.errors import AgentLabError
 from agent_lab.flows.catalogue import NodeOptions
@@ -16,10 +16,12 @@ from agent_lab.orchestrator.history import EarlierRun
 from agent_lab.orchestrator.node_types import NodeFunction, node
 from agent_lab.orchestrator.prompts import fenced
 from agent_lab.orchestrator.run_context import RunContext
+from agent_lab.orchestrator.run_recorder import decided
 from agent_lab.orchestrator.turns import whole_characters
 
 logger = logging.getLogger(__name__)
 
+_EARLIER = TypeAdapter(EarlierRun)
 HEADING: dict[Language, str] = {
     "en": "# Earlier work of the same user",
     "es": "# Trabajo anterior del mismo usuario",
@@ -57,18 +59,16 @@ def history_reader_node(config: NodeConfig, flow: FlowPlan) -> NodeFunction:
     options = HistoryOptions.model_validate(config.config)
 
     async def read(state: AgentState, run: RunContext) -> StateUpdate:
-        try:
-            earlier = [_whole(i) for i in await run.history.earlier(run.owner, most=options.most)]
-        except AgentLabError as error:  # an answer without its history is still an answer
-            logger.warning("The history cannot be read: %s", error.message)
+        key = run.place.key(run.prefix + config.id, "history")
+        found = await decided(run.recorder, key, lambda: _found(state, run, options))
+        shown = [_EARLIER.validate_python(item) for item in found["shown"]]
+        if found["why_not"]:
+            degraded = f"The history cannot be read: {found['why_not']}"
             return {
-                "degraded": {config.id: f"The history cannot be read: {error.message}"},
+                "degraded": {config.id: degraded},
                 "values": {f"{config.id}_found": 0},
                 "history": "",
             }
-        texts = [f"{item.input}\n{item.output}" for item in earlier]
-        chosen = most_relevant(state["user_input"], texts, limit=options.limit, least=options.least)
-        shown = [earlier[index] for index in chosen]
         return {
             "outputs": {config.id: "\n".join(item.run_id for item in shown)},
             "degraded": {config.id: ""},
@@ -77,6 +77,19 @@ def history_reader_node(config: NodeConfig, flow: FlowPlan) -> NodeFunction:
         }
 
     return read
+
+
+async def _found(state: AgentState, run: RunContext, options: HistoryOptions) -> JsonObject:
+    """The runs that are shown, as JSON, and why there is no history; empty: there is."""
+    try:
+        earlier = [_whole(i) for i in await run.history.earlier(run.owner, most=options.most)]
+    except AgentLabError as error:  # an answer without its history is still an answer
+        logger.warning("The history cannot be read: %s", error.message)
+        return {"shown": [], "why_not": error.message}
+    texts = [f"{item.input}\n{item.output}" for item in earlier]
+    chosen = most_relevant(state["user_input"], texts, limit=options.limit, least=options.least)
+    shown = [_EARLIER.dump_python(earlier[index], mode="json") for index in chosen]
+    return {"shown": shown, "why_not": ""}
 
 
 def _whole(item: EarlierRun) -> EarlierRun:

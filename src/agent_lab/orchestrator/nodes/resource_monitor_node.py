@@ -5,6 +5,7 @@ from agent_lab.flows.graph_configs import NodeConfig
 from agent_lab.orchestrator.agent_state import AgentState, StateUpdate
 from agent_lab.orchestrator.node_types import NodeFunction, node
 from agent_lab.orchestrator.run_context import RunContext
+from agent_lab.orchestrator.run_recorder import decided
 
 
 @node(
@@ -26,17 +27,21 @@ def resource_monitor_node(config: NodeConfig, flow: FlowPlan) -> NodeFunction:
     """Make the node."""
 
     async def measure(state: AgentState, run: RunContext) -> StateUpdate:
-        machine = run.resources()
-        vram = max((gpu.free_gb for gpu in machine.gpus), default=0.0)
-        found = {
-            "memory_gb": round(machine.memory.available_gb, 2),
-            "vram_gb": round(vram, 2),
-            "cores": machine.cpu.cores,
-            "loaded": len(machine.loaded_models),
-        }
+        key = run.place.key(run.prefix + config.id, "resources")
+        found = await decided(run.recorder, key, lambda: _measured(run))
         return {
             "outputs": {config.id: ", ".join(f"{name} {value}" for name, value in found.items())},
             "values": {f"{config.id}_{name}": value for name, value in found.items()},
         }
 
     return measure
+
+
+async def _measured(run: RunContext) -> dict[str, float]:
+    machine = run.resources()
+    return {
+        "memory_gb": round(machine.memory.available_gb, 2),
+        "vram_gb": round(max((gpu.free_gb for gpu in machine.gpus), default=0.0), 2),
+        "cores": machine.cpu.cores,
+        "loaded": len(machine.loaded_models),
+    }

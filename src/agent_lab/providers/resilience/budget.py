@@ -103,6 +103,21 @@ class BudgetKeeper:
         if self._within is not None and held.outer is not None:
             self._within.settle(held.outer, cost_usd, tokens)
 
+    def charge(self, cost_usd: float, *, calls: int, tokens: int) -> None:
+        """Note calls that an earlier execution of the same run has made.
+
+        Args:
+            cost_usd: US dollars.
+            calls: How many there were.
+            tokens: Tokens read and written.
+        """
+        self.spent += cost_usd
+        self._used_tokens += tokens
+        if self._calls is not None:
+            self._calls -= calls
+        if self._within is not None:
+            self._within.charge(cost_usd, calls=calls, tokens=tokens)
+
     def _check_tokens(self, model: str, worst: int) -> None:
         if self._tokens is None:
             return

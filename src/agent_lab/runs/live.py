@@ -1,0 +1,221 @@
+"""What those who watch a run see as it happens: pulled by each at a pace of their own.
+
+A reader never holds up the run: what is more than it takes is dropped, and read again in the log.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+
+from agent_lab.contracts import JsonObject
+from agent_lab.orchestrator.run_recorder import EventType
+from agent_lab.runs.events import RunEvent
+
+MOST_UNREAD = 512
+"""Events that wait for one reader; one that is further behind reads the log."""
+GATHERED_S = 0.05
+"""Longest time that a piece of a turn waits for the next ones."""
+GATHERED_CHARACTERS = 64
+"""Length at which gathered pieces are handed on."""
+
+
+class Draft:
+    """What has been shown of a turn that is being written."""
+
+    def __init__(self) -> None:
+        self.pieces: list[tuple[str, bool]] = []
+        """Text, and whether it is reasoning."""
+
+
+class Shown:
+    """How much of a turn one reader has been shown."""
+
+    def __init__(self) -> None:
+        self._pieces = 0
+        self._characters = {False: 0, True: 0}
+
+    def news(self, draft: Draft) -> Iterator[JsonObject]:
+        """What the draft has beyond that, joined as far as it is of one kind."""
+        fresh = draft.pieces[self._pieces :]
+        self._pieces = len(draft.pieces)
+        for reasoning, pieces in groupby(fresh, key=itemgetter(1)):
+            yield self._piece("".join(text for text, _ in pieces), reasoning=reasoning)
+
+    def rest(self, turn: JsonObject) -> Iterator[JsonObject]:
+        """What the finished turn has beyond that."""
+        for reasoning, text in ((True, turn["reasoning"]), (False, turn["text"])):
+            fresh = text[self._characters[reasoning] :]
+            if fresh:
+                yield self._piece(fresh, reasoning=reasoning)
+
+    def _piece(self, text: str, *, reasoning: bool) -> JsonObject:
+        offset = self._characters[reasoning]
+        self._characters[reasoning] += len(text)
+        return {"delta": text, "reasoning": reasoning, "offset": offset}
+
+
+class LiveRun:
+    """A run that is being executed here.
+
+    Args:
+        run_id: The run.
+        now: The clock.
+    """
+
+    def __init__(self, run_id: str, now: Callable[[], datetime]) -> None:
+        self.run_id = run_id
+        self.now = now
+        self.drafts: dict[str, Draft] = {}
+        self.readers: set[LiveReader] = set()
+        self.is_over = False
+
+    def publish(self, event_type: EventType, turn: str, make: Callable[[], RunEvent]) -> None:
+        """Show an event that is in the log.
+
+        Args:
+            event_type: Its type.
+            turn: The turn that it is about; empty: none.
+            make: Makes the event, if anybody watches.
+        """
+        if event_type == "TEXT_MESSAGE_START":
+            self.drafts[turn] = Draft()
+        if self.readers:
+            event = make()
+            for reader in self.readers:
+                reader.take(event)
+        if event_type == "TEXT_MESSAGE_END":
+            self.drafts.pop(turn, None)
+
+    def publish_delta(self, turn: str, text: str, *, reasoning: bool) -> None:
+        """Show a piece of a turn."""
+        draft = self.drafts.setdefault(turn, Draft())
+        draft.pieces.append((text, reasoning))
+        for reader in self.readers:
+            reader.wake(len(text))
+
+    def close(self) -> None:
+        """Say that nothing more will come from here."""
+        self.is_over = True
+        for reader in self.readers:
+            reader.wake(GATHERED_CHARACTERS)
+
+
+class LiveReader:
+    """One who watches a run.
+
+    Args:
+        live: The run.
+        after: The last event of the log that is known.
+    """
+
+    def __init__(self, live: LiveRun, after: int) -> None:
+        self._live = live
+        self._after = after
+        self._unread: deque[RunEvent] = deque()
+        self._shown: dict[str, Shown] = {}
+        self._missed = True  # what came before this reader
+        self._news = asyncio.Event()
+        self._characters = 0
+
+    def __enter__(self) -> "LiveReader":
+        self._live.readers.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.readers.discard(self)
+
+    @property
+    def has_missed(self) -> bool:
+        """Whether the log must be read: something came that is not here."""
+        return self._missed
+
+    def take(self, event: RunEvent) -> None:
+        """Keep an event until it is asked for."""
+        if event.type == "TEXT_MESSAGE_END" and not self._missed:
+            self._unread.extend(self._pieces(event.payload["messageId"]))
+        self._note(event)
+        self._unread.append(event)
+        if len(self._unread) > MOST_UNREAD:
+            self._unread.clear()
+            self._missed = True
+        self.wake(GATHERED_CHARACTERS)
+
+    def wake(self, characters: int) -> None:
+        """Say that there is something new."""
+        self._characters += characters
+        self._news.set()
+
+    def catch_up(self, events: Iterable[RunEvent]) -> None:
+        """Take in what the log has after the last event that is known.
+
+        A turn that has ended meanwhile is shown as one piece: whoever only joins pieces has its
+        text, too.
+
+        Args:
+            events: Read after `has_missed` was seen.
+        """
+        self._missed = False
+        known: list[RunEvent] = []
+        for event in events:
+            if event.type == "TEXT_MESSAGE_END":
+                name = event.payload["messageId"]
+                rest = self._shown.get(name, Shown()).rest(event.payload["turn"])
+                known += [self._piece(name, piece) for piece in rest]
+            self._note(event)
+            known.append(event)
+        self._unread.extendleft(reversed(known))
+
+    def news(self) -> list[RunEvent]:
+        """Everything that came since the last time: events, and pieces of open turns."""
+        self._news.clear()
+        self._characters = 0
+        events = self._advance(self._unread)
+        self._unread.clear()
+        if self._missed:
+            return events
+        return [*events, *(piece for turn in list(self._shown) for piece in self._pieces(turn))]
+
+    async def wait(self, longest_s: float) -> None:
+        """Return when there is something worth showing, or after so many seconds."""
+        try:
+            async with asyncio.timeout(longest_s):
+                await self._news.wait()
+        except TimeoutError:
+            return
+        if self._characters < GATHERED_CHARACTERS and not self._unread:
+            await asyncio.sleep(GATHERED_S)  # what follows at once is shown with it
+
+    def _note(self, event: RunEvent) -> None:
+        if event.type == "TEXT_MESSAGE_START":
+            self._shown[event.payload["messageId"]] = Shown()
+        elif event.type == "TEXT_MESSAGE_END":
+            self._shown.pop(event.payload["messageId"], None)
+
+    def _advance(self, events: Iterable[RunEvent]) -> list[RunEvent]:
+        """What is new of some events, which come in the order of the log."""
+        news = []
+        for event in events:
+            if event.seq is not None:
+                if event.seq <= self._after:
+                    continue
+                self._after = event.seq
+            news.append(event)
+        return news
+
+    def _pieces(self, turn: str) -> list[RunEvent]:
+        draft, shown = self._live.drafts.get(turn), self._shown.get(turn)
+        if draft is None or shown is None:
+            return []
+        return [self._piece(turn, piece) for piece in shown.news(draft)]
+
+    def _piece(self, turn: str, piece: JsonObject) -> RunEvent:
+        return RunEvent(
+            run_id=self._live.run_id,
+            seq=None,
+            ts=self._live.now(),
+            type="TEXT_MESSAGE_CONTENT",
+            payload={"messageId": turn, **piece},
+        )

@@ -1,0 +1,1 @@
+"""Where runs are kept: SQLite beside the lab's other data, or a Postgres server."""

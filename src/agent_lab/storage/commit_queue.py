@@ -1,0 +1,230 @@
+"""The one writer of this process: takes what is queued, and commits it together.
+
+A transaction for each turn is what makes a journal dear. While one is committed, the next items
+gather: batches form by themselves, without a timer.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+
+from agent_lab.errors import RunTakenOverError, StorageError
+from agent_lab.storage.commits import Change, is_written, write
+from agent_lab.storage.database import Database, writing
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+MOST_AT_ONCE = 512
+"""Items in one transaction."""
+RECONNECT_S = 60.0
+"""How long a server that has gone is waited for."""
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+
+
+class _Call(NamedTuple):
+    """Something else that is done in a transaction of its own, in its turn."""
+
+    work: Callable[[Connection], Any]
+    future: "asyncio.Future[Any]"
+    loop: asyncio.AbstractEventLoop
+
+
+class CommitQueue:
+    """Commits changes in the order in which they are queued, in a thread of its own.
+
+    Args:
+        database: Where to.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._writer = _Writer(database)
+        # Whoever forgets to close it leaves no thread behind.
+        self._end = weakref.finalize(self, self._writer.end)
+
+    def put(self, change: Change) -> None:
+        """Queue a change; its `done` is told what became of it.
+
+        Raises:
+            StorageError: The writer has ended.
+        """
+        self._writer.check()
+        self._writer.queue.put(change)
+
+    async def call(self, work: Callable[[Connection], Result]) -> Result:
+        """Have something done in a transaction of its own, in its turn.
+
+        Raises:
+            StorageError: The database cannot be written, or the writer has ended.
+        """
+        self._writer.check()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._writer.queue.put(_Call(work, future, loop))
+        return await asyncio.shield(future)
+
+    @property
+    def why_dead(self) -> StorageError | None:
+        """Why nothing can be written any more; None: it can."""
+        return self._writer.why_dead
+
+    async def close(self) -> None:
+        """Commit what is queued, and end."""
+        self._end()
+        if self._writer.thread is not None:
+            await asyncio.to_thread(self._writer.thread.join)
+
+
+class _Writer:
+    """What the thread does; it does not keep its `CommitQueue` alive."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.queue: SimpleQueue[Change | _Call | None] = SimpleQueue()
+        self.thread: threading.Thread | None = None
+        self.why_dead: StorageError | None = None
+        self._closing = threading.Event()
+
+    def check(self) -> None:
+        """See that the thread is there, or start it."""
+        if self.why_dead is not None:
+            raise self.why_dead
+        if self._closing.is_set():
+            raise StorageError("The lab is closed: nothing is written any more.")
+        if self.thread is None:
+            self.thread = threading.Thread(target=self._live, name="agent-lab-writer", daemon=True)
+            self.thread.start()
+
+    def end(self) -> None:
+        """Let the thread do what is queued, and end."""
+        self._closing.set()
+        self.queue.put(None)
+
+    def _live(self) -> None:
+        try:
+            while self._take(self.queue.get()):
+                pass
+            self._database.close()
+        except BaseException as bug:  # else everybody would wait for ever
+            logger.exception("The writer has died; nothing is kept any more")
+            self.why_dead = StorageError(f"The lab's writer has died: {bug!r}.")
+            while True:
+                self._fail(self.queue.get())
+
+    def _take(self, first: Change | _Call | None) -> bool:
+        """Do what is queued; false: it was the last."""
+        batch: list[Change] = []
+        item = first
+        while isinstance(item, Change):
+            batch.append(item)
+            if len(batch) == MOST_AT_ONCE:
+                break
+            try:
+                item = self.queue.get_nowait()
+            except Empty:
+                break
+        if batch:
+            _tell(self._commit(batch))
+        if isinstance(item, _Call):
+            self._do(item)
+        return item is not None
+
+    def _commit(self, batch: Sequence[Change]) -> list[tuple[Change, Exception | None]]:
+        """Commit some changes in one transaction; if one of them is wrong, each by itself."""
+        try:
+            lost = self._written(batch)
+        except (IntegrityError, DataError) as error:
+            return self._alone(batch, error)
+        except DBAPIError as error:
+            return [(change, self._database.described(error)) for change in batch]
+        except StatementError as error:
+            return self._alone(batch, error)
+        except SQLAlchemyError as error:
+            return [(change, self._database.described(error)) for change in batch]
+        return [(change, _taken_over(change) if change in lost else None) for change in batch]
+
+    def _alone(
+        self, batch: Sequence[Change], error: SQLAlchemyError
+    ) -> list[tuple[Change, Exception | None]]:
+        if len(batch) == 1:
+            return [(batch[0], self._database.described(error))]
+        return [told for change in batch for told in self._commit([change])]
+
+    def _written(self, batch: Sequence[Change]) -> list[Change]:
+        """Write in one transaction; a server that has gone is waited for."""
+        pause, broke, begin = _FIRST_PAUSE_S, False, time.monotonic()
+        while True:
+            try:
+                with writing(self._database.engine) as connection:
+                    if broke:  # perhaps in mid-commit
+                        batch = [c for c in batch if not is_written(connection, c)]
+                    return write(connection, batch)
+            except DBAPIError as error:
+                gone = not self._database.is_sqlite and error.connection_invalidated
+                late = time.monotonic() - begin > RECONNECT_S
+                if late or not (gone or broke) or isinstance(error, (IntegrityError, DataError)):
+                    raise
+                broke = True
+                logger.warning("The database has gone; trying again in %.2f s", pause)
+                if self._closing.wait(pause):
+                    raise
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def _do(self, call: _Call) -> None:
+        result, error = None, None  # type: Any, Exception | None
+        try:
+            with writing(self._database.engine) as connection:
+                result = call.work(connection)
+        except SQLAlchemyError as problem:
+            error = self._database.described(problem)
+        except Exception as problem:  # noqa: BLE001 - it is the caller's, who gets it
+            error = problem
+        _on(call.loop, _settle, call.future, result, error)
+
+    def _fail(self, item: Change | _Call | None) -> None:
+        if isinstance(item, Change):
+            _tell([(item, self.why_dead)])
+        elif isinstance(item, _Call):
+            _on(item.loop, _settle, item.future, None, self.why_dead)
+
+
+def _taken_over(change: Change) -> RunTakenOverError:
+    return RunTakenOverError(f"Another process has taken over run `{change.run_id}`.")
+
+
+def _tell(told: Iterable[tuple[Change, Exception | None]]) -> None:
+    """Tell those who wait what became of their changes: once for each event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Change, Exception | None]]] = {}
+    for change, error in told:
+        by_loop.setdefault(change.loop, []).append((change, error))
+    for loop, group in by_loop.items():
+        _on(loop, _tell_group, group)
+
+
+def _tell_group(group: Sequence[tuple[Change, Exception | None]]) -> None:
+    for change, error in group:
+        change.done(error)
+
+
+def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
+    if future.cancelled():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+
+
+def _on(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *given: Any) -> None:
+    try:
+        loop.call_soon_threadsafe(function, *given)
+    except RuntimeError:  # the loop has ended, and with it all who waited
+        logger.debug("Nobody waits any more")

@@ -1,0 +1,1 @@
+"""One file for each revision; a file that was released is never changed."""
