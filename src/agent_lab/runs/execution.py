@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -10,6 +9,7 @@ from agent_lab.contracts import ErrorInfo, JsonObject, RunRecord
 from agent_lab.errors import AgentLabError, RunTakenOverError, StorageError
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.observability.logger import log_context
+from agent_lab.orchestrator.flow_metrics import total_usage
 from agent_lab.orchestrator.flow_runner import run_flow
 from agent_lab.orchestrator.graph_builder import GraphBuilder
 from agent_lab.orchestrator.outcome import FlowOutcome, issues_of
@@ -72,9 +72,7 @@ class Execution:
         self._stop: ErrorInfo | None = None
         self._released = False
 
-    async def run(
-        self, context: Callable[["Execution"], RunContext], builder: GraphBuilder, outputs: Path
-    ) -> None:
+    async def run(self, context: RunContext, builder: GraphBuilder, outputs: Path) -> None:
         """Execute the run; what came of it is in `done`."""
         self._task = asyncio.current_task()
         with log_context(run_id=self.header.id):
@@ -115,9 +113,7 @@ class Execution:
         if self._task is not None:
             self._task.cancel()
 
-    async def _run(
-        self, context: Callable[["Execution"], RunContext], builder: GraphBuilder, outputs: Path
-    ) -> RunRecord:
+    async def _run(self, context: RunContext, builder: GraphBuilder, outputs: Path) -> RunRecord:
         self.start()
         try:
             if self._stop is not None:
@@ -125,7 +121,7 @@ class Execution:
             logger.info("The flow `%s` starts", self.flow.name)
             outcome = await run_flow(
                 self.flow,
-                context(self),
+                context,
                 lang=self.header.lang,
                 request_id=self.header.id,
                 builder=builder,
@@ -182,16 +178,18 @@ async def conclude(
         StorageError: The end cannot be written.
         RunTakenOverError: The run is somebody else's.
     """
-    committed = journal.end(*ending)  # queued now, whoever is cancelled
-    result, begin = ending.payload["result"], journal.begun_at
-    before = 0.0 if earlier is None else earlier.seconds()
+    usage = total_usage(journal.turns)
+    committed = journal.end(ending.event_type, ending.payload, usage)
+    result, begin, end = ending.payload["result"], journal.begun_at, journal.last_at
+    seconds = (end - begin).total_seconds() if begin and end else 0.0
     progress = Progress(
         status=result["status"],
         turns=journal.turns,
         steps=journal.steps,
-        seconds=before + journal.seconds,
+        seconds=seconds + (0.0 if earlier is None else earlier.seconds()),
+        usage=usage,
         started_at=(None if earlier is None else earlier.row.started_at) or begin,
-        ended_at=journal.last_at,
+        ended_at=end,
         result=dict(result),
     )
     record = record_of(header, progress)

@@ -13,6 +13,7 @@ from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.observability.logger import log_context
 from agent_lab.orchestrator.graph_builder import GraphBuilder
 from agent_lab.orchestrator.run_context import RunContext
+from agent_lab.orchestrator.run_recorder import RunRecorder
 from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.runs.dispatcher import InProcessDispatcher
 from agent_lab.runs.execution import (
@@ -29,7 +30,7 @@ from agent_lab.runs.journal import Journal
 from agent_lab.runs.live import LiveRun
 from agent_lab.runs.log import read_log
 from agent_lab.runs.preparation import Preparation, Prepared
-from agent_lab.runs.run_header import flow_row
+from agent_lab.runs.run_header import RunHeader, flow_row
 from agent_lab.runs.worker import Lease
 from agent_lab.storage import run_owners
 from agent_lab.storage.commit_queue import CommitQueue
@@ -214,7 +215,9 @@ class Executions:
         row = {**kept, "status": status, "worker": self._lease.worker.id}
         is_new = header.flow_version not in self._kept_flows
         try:
-            await journal.create(row, flow_row(prepared.flow) if is_new else None, start=at_once)
+            journal.create(row, flow_row(prepared.flow) if is_new else None, start=at_once)
+            if kept["detached"] or kept["idempotency_key"] or not at_once:
+                await journal.commit()  # else it comes with the begin of the first turn
         except BaseException:
             del self.active[header.id]
             self._dispatcher.give_up(at_once)
@@ -246,21 +249,31 @@ class Executions:
 
     async def _execute(self, run_id: str) -> None:
         try:
-            await self.active[run_id].run(self._context, self._builder, self._outputs)
+            execution = self.active[run_id]
+            run = self.context(execution.header, execution.journal, execution.elapsed_s)
+            await execution.run(run, self._builder, self._outputs)
         finally:
             self.active.pop(run_id, None)
 
-    def _context(self, execution: Execution) -> RunContext:
-        header = execution.header
+    def context(
+        self, header: RunHeader, recorder: RunRecorder, elapsed_s: float = 0.0
+    ) -> RunContext:
+        """What a run hands to its nodes.
+
+        Args:
+            header: The run.
+            recorder: Takes its events.
+            elapsed_s: Seconds for which earlier executions have executed it.
+        """
         models = {wish or None: key for wish, key in header.setting.models.items()}
         return RunContext(
             gateway=self._gateway,
             request=header.request,
             seed=header.seed,
             secret=self.secret,
-            recorder=execution.journal,
+            recorder=recorder,
             models=models,
-            elapsed_s=execution.elapsed_s,
+            elapsed_s=elapsed_s,
             owner=header.owner,
             history=self._history,
             resources=self._gateway.resources,

@@ -24,6 +24,8 @@ async def follow_run(
         with LiveReader(live, after) as reader:
             while True:
                 if reader.has_missed:
+                    if execution is not None and not live.is_over:
+                        await execution.journal.commit()  # even the run itself may not be there
                     log = read_log(await executions.store.rows(run_id))
                     reader.catch_up(log.served(after))
                 was_over = live.is_over

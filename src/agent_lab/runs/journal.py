@@ -1,11 +1,11 @@
 """The journal of one execution of a run: keeps what happens, and answers what has happened before.
 
-Every finished turn is committed before its successor starts. An execution that goes on with a run
+A turn is queued as soon as it has ended, and committed before its successor is asked: each begin
+is waited for, and all that was queued before comes with it. An execution that goes on with a run
 takes the same way through the same graph; what the journal has is not asked again.
 """
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -13,24 +13,24 @@ from typing import Any
 
 import orjson
 
-from agent_lab.contracts import ErrorInfo, JsonObject, Step, Turn
+from agent_lab.contracts import ErrorInfo, JsonObject, Step, Turn, Usage
 from agent_lab.errors import AgentLabError, JournalMismatchError, TurnLostError
-from agent_lab.orchestrator.flow_metrics import total_usage
-from agent_lab.orchestrator.run_recorder import UNDECIDED, AskedTurn, EventType
-from agent_lab.runs.events import DECISION, RESUMED, RunEvent, activity
+from agent_lab.orchestrator.run_recorder import UNDECIDED, AskedTurn, EventType, message_id
+from agent_lab.runs.event_writer import EventWriter
+from agent_lab.runs.events import DECISION, RESUMED, activity
 from agent_lab.runs.live import LiveRun
 from agent_lab.runs.log import RunLog, ended_event
 from agent_lab.runs.mismatch import difference
 from agent_lab.runs.run_header import RunHeader
 from agent_lab.runs.turn_rows import Key, KnownTurn, key_row, start_row, turn_row
 from agent_lab.storage.commit_queue import CommitQueue
-from agent_lab.storage.commits import Change, Kind, Row
+from agent_lab.storage.commits import Kind, Row
 from agent_lab.storage.shared_texts import split_text
-
-logger = logging.getLogger(__name__)
+from agent_lab.storage.tables import microseconds
 
 MOST_STARTS = 3
 """A turn that was asked so often, and never ended, has ended its process: it is asked no more."""
+_ANEW = "agent-lab run … asks anew"
 
 
 class Journal:
@@ -56,42 +56,37 @@ class Journal:
     ) -> None:
         self._header = header
         self._epoch = epoch
-        self._queue = queue
-        self._live = live
         self._now = now
-        self._loop = asyncio.get_running_loop()
-        self._broken: Exception | None = None
         self._asked: set[Key] = set()
         self.turns: list[Turn] = []
+        """Those that have ended, in this execution and before."""
         self.steps: list[Step] = []
         self._known: dict[Key, KnownTurn] = {}
         self._texts = header.known_texts()
         self._begun: Counter[str] = Counter()
         self._decisions: dict[str, Any] = {}
-        self._seq = 0
-        self.begun_at: datetime | None = None
-        """When this execution wrote its first event."""
-        self.last_at: datetime | None = None
-        """When it wrote its last one."""
+        last_seq = 0
         if earlier is not None:
-            self._take_in(earlier)
+            last_seq = earlier.events[-1].seq if earlier.events else 0
+            self._known = dict(earlier.turns)
+            self._texts = earlier.texts
+            self.turns, self.steps = earlier.finished(), earlier.steps()
+            self._begun, self._decisions = earlier.steps_begun(), earlier.decisions()
         self._steps = {(step.path, step.visit, step.retry): step for step in self.steps}
+        self._log = EventWriter(header.id, epoch, queue, live, now, last_seq)
+        self.publish_delta = live.publish_delta
 
     @property
-    def seconds(self) -> float:
-        """For how long this execution has gone on."""
-        if self.begun_at is None or self.last_at is None:
-            return 0.0
-        return (self.last_at - self.begun_at).total_seconds()
+    def begun_at(self) -> datetime | None:
+        """When this execution wrote its first event."""
+        return self._log.begun_at
 
-    def _take_in(self, earlier: RunLog) -> None:
-        self._seq = earlier.events[-1].seq if earlier.events else 0
-        self._known = dict(earlier.turns)
-        self._texts = earlier.texts
-        self.turns, self.steps = earlier.finished(), earlier.steps()
-        self._begun, self._decisions = earlier.steps_begun(), earlier.decisions()
+    @property
+    def last_at(self) -> datetime | None:
+        """When it wrote its last one."""
+        return self._log.last_at
 
-    def create(self, row: Row, flow: Row | None, *, start: bool) -> "asyncio.Future[None]":
+    def create(self, row: Row, flow: Row | None, *, start: bool) -> None:
         """Put the run itself in, and say that it starts if it does so at once.
 
         Args:
@@ -99,27 +94,24 @@ class Journal:
             flow: The row of its flow's version; None: the database has it.
             start: Whether it starts.
         """
-        own = {**self._header.to_row(), "epoch": self._epoch, "started_at": None, **row}
-        rows: list[tuple[Kind, Row]] = [("run", own)]
-        if flow is not None:
-            rows.insert(0, ("flow", flow))
-        if not start:
-            return self._send(rows, creates=True)
-        own["started_at"] = now = self._now()
-        begun = {"runId": self._header.id}
-        return self._put("RUN_STARTED", begun, rows, self._header.started, at=now, creates=True)
+        now = self._now()
+        started_at = microseconds(now) if start else None
+        own = {**self._header.to_row(), "epoch": self._epoch, "started_at": started_at, **row}
+        self._log.create([] if flow is None else [("flow", flow)])
+        self._log.create([("run", own)])
+        if start:
+            self._log.add("RUN_STARTED", {}, served=self._header.started, at=now)
 
     def start(self) -> None:
         """Say that a run that has waited for its turn starts now."""
-        now, run_id = self._now(), self._header.id
-        started = {"run": run_id, "to_status": "running", "to_started_at": now}
-        self._put(
-            "RUN_STARTED",
-            {"runId": run_id},
-            [("run_start", started)],
-            self._header.started,
-            at=now,
-        )
+        now = self._now()
+        started = {
+            "run": self._header.id,
+            "to_status": "running",
+            "to_started_at": microseconds(now),
+        }
+        rows: list[tuple[Kind, Row]] = [("run_start", started)]
+        self._log.add("RUN_STARTED", {}, rows, served=self._header.started, at=now)
 
     def resume(self, place: int) -> None:
         """Say that this execution goes on with the run.
@@ -127,36 +119,41 @@ class Journal:
         Args:
             place: How many executions there were before.
         """
-        content = {"turns": len(self.turns)}
+        payload = activity(self._header.id, RESUMED, place, {"turns": len(self.turns)})
         status = {"run": self._header.id, "to_status": "running"}
-        payload = activity(self._header.id, RESUMED, place, content)
-        self._put("ACTIVITY_SNAPSHOT", payload, [("run_status", status)])
+        self._log.add("ACTIVITY_SNAPSHOT", payload, [("run_status", status)])
 
-    def end(self, event_type: EventType, payload: JsonObject) -> "asyncio.Future[None]":
-        """Say how the run ended; it is in the log when the future is done.
+    def commit(self) -> "asyncio.Future[None]":
+        """Have what was said so far committed; see `EventWriter.commit`."""
+        return self._log.commit()
+
+    def end(
+        self, event_type: EventType, payload: JsonObject, usage: Usage
+    ) -> "asyncio.Future[None]":
+        """Say how the run ended; queued when this returns.
 
         Args:
             event_type: `RUN_FINISHED` or `RUN_ERROR`.
             payload: With the `result`.
+            usage: Of all turns.
         """
-        result = payload["result"]
-        usage, now = total_usage(self.turns), self._now()
+        result, now = payload["result"], self._now()
         output = result.get("output")
-        kept = {name: value for name, value in result.items() if name != "output"}
+        shared = None if output is None else split_text(output, self._texts)
         row = {
             "run": self._header.id,
             "to_status": result["status"],
             "to_stop_reason": result["stop_reason"],
-            "to_output": None
-            if output is None
-            else orjson.dumps(split_text(output, self._texts)).decode(),
+            "to_output": None if shared is None else orjson.dumps(shared).decode(),
             "to_turn_count": len(self.turns),
             "to_tokens": usage.prompt_tokens + usage.completion_tokens,
             "to_cost_usd": usage.cost_usd,
-            "to_ended_at": now,
+            "to_ended_at": microseconds(now),
         }
+        kept = {name: value for name, value in result.items() if name != "output"}
         stored = {**payload, "result": kept}
-        return self._put(event_type, stored, [("run_end", row)], lambda: payload, at=now)
+        self._log.add(event_type, stored, [("run_end", row)], served=lambda: payload, at=now)
+        return self._log.commit()
 
     async def record(self, event_type: EventType, payload: JsonObject) -> None:
         """Add an event; what an earlier execution has logged of a node's begin is not repeated."""
@@ -165,7 +162,7 @@ class Journal:
             if self._begun[path] > 0:
                 self._begun[path] -= 1
                 return
-        self._put(event_type, payload)
+        self._log.add(event_type, payload)
 
     async def begin_turn(self, asked: AskedTurn) -> Turn | None:
         """Say that a turn is about to be asked, or give what was said when it was."""
@@ -175,75 +172,73 @@ class Journal:
         self._asked.add(key)
         digest = asked.request_hash()
         known = self._known.get(key)
-        if known is not None and known.request_hash != digest:
-            raise self._mismatch(asked, known)
-        if known is not None and known.ended:
-            return known.asked
-        if known is not None and known.starts >= MOST_STARTS:
-            return await self._lost(known)
-        row: tuple[Kind, Row]
         if known is None:
-            row = ("turn_start", start_row(self._header.id, asked, digest, self._texts))
-        else:
-            row = ("turn_restart", key_row(self._header.id, key))
-        await self._begun_turn(asked, [row])
+            row = start_row(self._header.id, asked, digest, self._texts)
+            await self._say_begun(asked, [("turn_start", row)])
+            return None
+        if known.request_hash != digest:
+            raise self._mismatch(asked, known)
+        if known.ended:
+            return known.asked
+        if known.starts >= MOST_STARTS:
+            return await self._lost(known)
+        await self._say_begun(asked, [("turn_restart", key_row(self._header.id, key))])
         return None
 
     async def restart_turn(self, asked: AskedTurn) -> None:
         """Say that what was shown of a turn is void."""
-        await self._begun_turn(asked, ())
+        await self._say_begun(asked, [])
 
     async def record_turn(self, turn: Turn) -> None:
-        """Commit a finished turn. What is cancelled now has been queued all the same."""
-        numbered = turn.model_copy(update={"seq": self._seq + 1})
-        name = ended_name(turn)
+        """Queue a finished turn; it is committed before the next one is asked."""
+        name = message_id(turn.path, turn.visit, turn.retry)
+        numbered = turn.model_copy(update={"seq": self._log.seq + 1})
         self.turns.append(numbered)
         self._texts[name] = turn.text
-        row = turn_row(self._header.id, numbered)
-        stored = {"messageId": name}
-        await self._put(
-            "TEXT_MESSAGE_END", stored, [("turn_end", row)], lambda: ended_event(numbered), name
+        self._log.add(
+            "TEXT_MESSAGE_END",
+            {"messageId": name},
+            [("turn_end", turn_row(self._header.id, numbered))],
+            served=lambda: ended_event(numbered),
+            turn=name,
         )
+        self._log.commit()
 
     async def record_step(self, step: Step) -> bool:
         """Add a finished pass of a node; an earlier one must have gone the same way."""
         known = self._steps.get((step.path, step.visit, step.retry))
-        if known is not None:
-            if known.next != step.next:
-                raise JournalMismatchError(
-                    f"Node `{step.path}` leads to {_named(step.next)} now; when the run was first "
-                    f"executed, it led to {_named(known.next)}.",
-                    hint=_ANEW,
-                )
-            return False
-        self.steps.append(step)
-        text = step.model_dump_json(exclude_defaults=True)
-        self._put_text(
-            "STEP_FINISHED",
-            text,
-            served=lambda: {"stepName": step.path, "step": step.model_dump(mode="json")},
-        )
-        return True
+        if known is None:
+            self.steps.append(step)
+            self._log.add(
+                "STEP_FINISHED",
+                step.model_dump_json(exclude_defaults=True),
+                served=lambda: {"stepName": step.path, "step": step.model_dump(mode="json")},
+            )
+            return True
+        if known.next != step.next:
+            raise JournalMismatchError(
+                f"Node `{step.path}` leads to {_named(step.next)} now; when the run was first "
+                f"executed, it led to {_named(known.next)}.",
+                hint=_ANEW,
+            )
+        return False
 
     def decided(self, key: str) -> Any:
         """What an earlier execution decided."""
         return self._decisions.get(key, UNDECIDED)
 
     def decide(self, key: str, value: Any) -> None:
-        """Keep a decision; it is committed before whatever comes after it."""
+        """Keep a decision; it is committed before, or with, whatever comes after it."""
         self._decisions[key] = value
         content = {"key": key, "value": value}
         payload = activity(self._header.id, DECISION, len(self._decisions), content)
-        self._put("ACTIVITY_SNAPSHOT", payload)
+        self._log.add("ACTIVITY_SNAPSHOT", payload)
 
-    def publish_delta(self, turn: str, delta: str, *, reasoning: bool) -> None:
-        """Show a piece of a turn."""
-        self._live.publish_delta(turn, delta, reasoning=reasoning)
-
-    async def _begun_turn(self, asked: AskedTurn, rows: Sequence[tuple[Kind, Row]]) -> None:
+    async def _say_begun(self, asked: AskedTurn, rows: Sequence[tuple[Kind, Row]]) -> None:
         name = asked.message_id
         stored = {"messageId": name}
-        await self._put("TEXT_MESSAGE_START", stored, rows, asked.event, name)
+        self._log.add("TEXT_MESSAGE_START", stored, rows, served=asked.event, turn=name)
+        await self._log.commit()
 
     async def _lost(self, known: KnownTurn) -> Turn:
         """End a turn that has never ended by itself: its process has died each time."""
@@ -263,81 +258,6 @@ class Journal:
             hint=_ANEW,
             details={"turn": asked.message_id, "difference": changed},
         )
-
-    def _put(
-        self,
-        event_type: EventType,
-        payload: JsonObject,
-        rows: Sequence[tuple[Kind, Row]] = (),
-        served: Callable[[], JsonObject] | None = None,
-        turn: str = "",
-        *,
-        at: datetime | None = None,
-        creates: bool = False,
-    ) -> "asyncio.Future[None]":
-        text = orjson.dumps(payload).decode()
-        made = served or (lambda: payload)
-        return self._put_text(event_type, text, rows, made, turn, at=at, creates=creates)
-
-    def _put_text(
-        self,
-        event_type: EventType,
-        text: str,
-        rows: Sequence[tuple[Kind, Row]] = (),
-        served: Callable[[], JsonObject] = dict,
-        turn: str = "",
-        *,
-        at: datetime | None = None,
-        creates: bool = False,
-    ) -> "asyncio.Future[None]":
-        """Queue an event with the rows that belong to it; shown once they are committed."""
-        self._seq += 1
-        seq, ts, run_id = self._seq, at or self._now(), self._header.id
-        self.begun_at, self.last_at = self.begun_at or ts, ts
-        event = {"run_id": run_id, "seq": seq, "ts": ts, "type": event_type, "payload": text}
-
-        def show() -> None:
-            def make() -> RunEvent:
-                return RunEvent(run_id=run_id, seq=seq, ts=ts, type=event_type, payload=served())
-
-            self._live.publish(event_type, turn, make)
-
-        return self._send([*rows, ("event", event)], show, creates=creates)
-
-    def _send(
-        self,
-        rows: Sequence[tuple[Kind, Row]],
-        show: Callable[[], None] | None = None,
-        *,
-        creates: bool = False,
-    ) -> "asyncio.Future[None]":
-        if self._broken is not None:
-            raise self._broken
-        future: asyncio.Future[None] = self._loop.create_future()
-
-        def done(error: Exception | None) -> None:
-            if error is None:
-                if show is not None:
-                    show()
-            elif self._broken is None:
-                self._broken = error
-            if not future.done():
-                if error is None:
-                    future.set_result(None)
-                else:
-                    future.set_exception(error)
-                    future.exception()  # seen: whoever does not wait is told at the next write
-
-        self._queue.put(Change(self._header.id, self._epoch, rows, done, self._loop, creates))
-        return future
-
-
-def ended_name(turn: Turn) -> str:
-    """The turn's name in the events of its run."""
-    return f"{turn.path}:{turn.visit}:{turn.retry}"
-
-
-_ANEW = "agent-lab run … asks anew"
 
 
 def _named(nodes: Sequence[str]) -> str:

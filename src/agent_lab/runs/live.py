@@ -5,10 +5,11 @@ A reader never holds up the run: what is more than it takes is dropped, and read
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
+from typing import TypeAlias
 
 from agent_lab.contracts import JsonObject
 from agent_lab.orchestrator.run_recorder import EventType
@@ -22,12 +23,8 @@ GATHERED_CHARACTERS = 64
 """Length at which gathered pieces are handed on."""
 
 
-class Draft:
-    """What has been shown of a turn that is being written."""
-
-    def __init__(self) -> None:
-        self.pieces: list[tuple[str, bool]] = []
-        """Text, and whether it is reasoning."""
+Draft: TypeAlias = list[tuple[str, bool]]
+"""What has been shown of a turn that is being written: texts, and whether they are reasoning."""
 
 
 class Shown:
@@ -39,8 +36,8 @@ class Shown:
 
     def news(self, draft: Draft) -> Iterator[JsonObject]:
         """What the draft has beyond that, joined as far as it is of one kind."""
-        fresh = draft.pieces[self._pieces :]
-        self._pieces = len(draft.pieces)
+        fresh = draft[self._pieces :]
+        self._pieces = len(draft)
         for reasoning, pieces in groupby(fresh, key=itemgetter(1)):
             yield self._piece("".join(text for text, _ in pieces), reasoning=reasoning)
 
@@ -78,10 +75,10 @@ class LiveRun:
         Args:
             event_type: Its type.
             turn: The turn that it is about; empty: none.
-            make: Makes the event, if anybody watches.
+            make: Makes the event; called only if anybody watches.
         """
         if event_type == "TEXT_MESSAGE_START":
-            self.drafts[turn] = Draft()
+            self.drafts[turn] = []
         if self.readers:
             event = make()
             for reader in self.readers:
@@ -91,8 +88,7 @@ class LiveRun:
 
     def publish_delta(self, turn: str, text: str, *, reasoning: bool) -> None:
         """Show a piece of a turn."""
-        draft = self.drafts.setdefault(turn, Draft())
-        draft.pieces.append((text, reasoning))
+        self.drafts[turn].append((text, reasoning))
         for reader in self.readers:
             reader.wake(len(text))
 
@@ -134,9 +130,6 @@ class LiveReader:
 
     def take(self, event: RunEvent) -> None:
         """Keep an event until it is asked for."""
-        if event.type == "TEXT_MESSAGE_END" and not self._missed:
-            self._unread.extend(self._pieces(event.payload["messageId"]))
-        self._note(event)
         self._unread.append(event)
         if len(self._unread) > MOST_UNREAD:
             self._unread.clear()
@@ -148,35 +141,30 @@ class LiveReader:
         self._characters += characters
         self._news.set()
 
-    def catch_up(self, events: Iterable[RunEvent]) -> None:
+    def catch_up(self, events: Sequence[RunEvent]) -> None:
         """Take in what the log has after the last event that is known.
-
-        A turn that has ended meanwhile is shown as one piece: whoever only joins pieces has its
-        text, too.
 
         Args:
             events: Read after `has_missed` was seen.
         """
         self._missed = False
-        known: list[RunEvent] = []
-        for event in events:
-            if event.type == "TEXT_MESSAGE_END":
-                name = event.payload["messageId"]
-                rest = self._shown.get(name, Shown()).rest(event.payload["turn"])
-                known += [self._piece(name, piece) for piece in rest]
-            self._note(event)
-            known.append(event)
-        self._unread.extendleft(reversed(known))
+        self._unread.extendleft(reversed(events))
 
     def news(self) -> list[RunEvent]:
-        """Everything that came since the last time: events, and pieces of open turns."""
+        """Everything that came since the last time: events, and pieces of turns.
+
+        A turn that has ended before all of it was shown is shown to its end: whoever only joins
+        pieces has the whole text.
+        """
         self._news.clear()
         self._characters = 0
-        events = self._advance(self._unread)
+        events = [piece for event in self._unread for piece in self._whole(event)]
         self._unread.clear()
-        if self._missed:
-            return events
-        return [*events, *(piece for turn in list(self._shown) for piece in self._pieces(turn))]
+        if not self._missed:
+            for name, shown in self._shown.items():
+                draft = self._live.drafts.get(name)
+                events += [self._piece(name, p) for p in shown.news(draft)] if draft else []
+        return events
 
     async def wait(self, longest_s: float) -> None:
         """Return when there is something worth showing, or after so many seconds."""
@@ -188,28 +176,18 @@ class LiveReader:
         if self._characters < GATHERED_CHARACTERS and not self._unread:
             await asyncio.sleep(GATHERED_S)  # what follows at once is shown with it
 
-    def _note(self, event: RunEvent) -> None:
+    def _whole(self, event: RunEvent) -> Iterator[RunEvent]:
+        """An event, unless it is known, after what was not yet shown of its turn."""
+        if event.seq is None or event.seq <= self._after:
+            return
+        self._after = event.seq
         if event.type == "TEXT_MESSAGE_START":
             self._shown[event.payload["messageId"]] = Shown()
         elif event.type == "TEXT_MESSAGE_END":
-            self._shown.pop(event.payload["messageId"], None)
-
-    def _advance(self, events: Iterable[RunEvent]) -> list[RunEvent]:
-        """What is new of some events, which come in the order of the log."""
-        news = []
-        for event in events:
-            if event.seq is not None:
-                if event.seq <= self._after:
-                    continue
-                self._after = event.seq
-            news.append(event)
-        return news
-
-    def _pieces(self, turn: str) -> list[RunEvent]:
-        draft, shown = self._live.drafts.get(turn), self._shown.get(turn)
-        if draft is None or shown is None:
-            return []
-        return [self._piece(turn, piece) for piece in shown.news(draft)]
+            name = event.payload["messageId"]
+            for piece in self._shown.pop(name, Shown()).rest(event.payload["turn"]):
+                yield self._piece(name, piece)
+        yield event
 
     def _piece(self, turn: str, piece: JsonObject) -> RunEvent:
         return RunEvent(

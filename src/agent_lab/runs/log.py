@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from agent_lab.contracts import JsonObject, RunRecord, Step, Turn
+from agent_lab.orchestrator.flow_metrics import total_usage
 from agent_lab.orchestrator.run_recorder import message_id
 from agent_lab.runs.events import DECISION, RESUMED, TERMINAL, RunEvent
 from agent_lab.runs.record import Progress, record_of
@@ -64,9 +65,11 @@ class RunLog(NamedTuple):
         row, last = self.row, self.events[-1] if self.events else None
         ended = last is not None and last.type in TERMINAL
         result = self._result(last.payload) if ended and last is not None else None
+        turns = self.finished()
         progress = Progress(
             status=row.status,
-            turns=self.finished(),
+            turns=turns,
+            usage=total_usage(turns),
             steps=self.steps(),
             seconds=self.seconds(),
             started_at=row.started_at,

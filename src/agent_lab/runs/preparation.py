@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from ulid import ULID
 
@@ -23,6 +23,9 @@ from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.runs.files import check_writable
 from agent_lab.runs.record import ELSEWHERE, record_path
 from agent_lab.runs.run_header import RunHeader, Setting
+
+Wishes: TypeAlias = list[tuple[str, str | None]]
+"""Each role with the model key that is wished for it."""
 
 
 class Prepared(NamedTuple):
@@ -56,6 +59,7 @@ class Preparation:
         self._builder = builder
         self._outputs = outputs
         self._now = now
+        self._writable: set[str] = set()
 
     def plan(self, flow: str, inputs: Mapping[str, Any] | None = None) -> FlowPlan:
         """A flow with its inputs resolved.
@@ -90,12 +94,13 @@ class Preparation:
         request = request.model_copy(update={"input": request.input.replace("\0", "")})
         catalogue = self._builder.catalogue()
         check_request(request, plan, catalogue)
-        models = await self._models(plan, request)
-        check_writable(record_path(self._outputs, plan.name, "any").parent, ELSEWHERE)
+        wished = self._wishes(plan, request)
+        models = await self._models(plan, request, wished)
+        self._check_folder(plan.name)
         lang = request.lang or detect_language(request.input)
         seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
         setting = Setting(
-            cast=tuple(_member(role, models[key]) for role, key in self._wishes(plan, request)),
+            cast=tuple(_member(role, models[key]) for role, key in wished),
             models={key or "": model.entry.key for key, model in models.items()},
             price_table=self._gateway.price_table(models.values()),
             flows={name: self._flow(name).version for name in subflows(plan, catalogue)},
@@ -132,7 +137,7 @@ class Preparation:
             if name not in self._flows or self._flows[name].version != version:
                 raise _changed(f"The flow `{name}`, which a node runs, is not what it was")
         plan, _ = self._builder.prepare(flow, header.request.inputs)
-        await self._models(plan, header.request)
+        await self._models(plan, header.request, self._wishes(plan, header.request))
         return Prepared(header, flow)
 
     def has_changed(self, header: RunHeader) -> bool:
@@ -145,12 +150,19 @@ class Preparation:
             raise UnknownFlowError(name, list(self._flows), "agent-lab flows list")
         return self._flows[name]
 
-    async def _models(self, plan: FlowPlan, request: RunRequest) -> dict[str | None, ResolvedModel]:
+    async def _models(
+        self, plan: FlowPlan, request: RunRequest, wished: Wishes
+    ) -> dict[str | None, ResolvedModel]:
         """The model that will answer for each wish."""
-        keys = [key for _, key in self._wishes(plan, request)]
+        keys = [key for _, key in wished]
         return await self._gateway.prepare(keys, strategies(plan, request))
 
-    def _wishes(self, plan: FlowPlan, request: RunRequest) -> list[tuple[str, str | None]]:
+    def _check_folder(self, flow: str) -> None:
+        if flow not in self._writable:
+            check_writable(record_path(self._outputs, flow, "any").parent, ELSEWHERE)
+            self._writable.add(flow)  # if that changes, the run is kept all the same
+
+    def _wishes(self, plan: FlowPlan, request: RunRequest) -> Wishes:
         """Each role with the model key that is wished for it."""
         # Every node counts: two nodes of one role may have models of their own.
         return list(dict.fromkeys(wishes(plan, request, self._builder.catalogue())))

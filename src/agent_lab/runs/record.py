@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import orjson
 
-from agent_lab.contracts import ErrorInfo, JsonObject, RunRecord, RunStatus, Step, Turn
+from agent_lab.contracts import ErrorInfo, JsonObject, RunRecord, RunStatus, Step, Turn, Usage
 from agent_lab.orchestrator.flow_metrics import (
     build_execution_metrics,
     get_flow_summary,
-    total_usage,
 )
 from agent_lab.runs.files import write_atomically
 from agent_lab.runs.run_header import RunHeader
@@ -30,6 +29,8 @@ class Progress(NamedTuple):
     steps: Sequence[Step]
     seconds: float
     """For which it was executed, pauses between executions left out."""
+    usage: Usage
+    """Of all turns."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
     result: JsonObject | None = None
@@ -54,10 +55,10 @@ def record_of(header: RunHeader, progress: Progress) -> RunRecord:
         seed=header.seed,
         options=header.options,
         price_table=header.setting.price_table,
-        summary=get_flow_summary(turns, total) if turns else "",
+        summary=get_flow_summary(turns, total, progress.usage) if turns else "",
         steps=tuple(progress.steps),
         turns=turns,
-        usage=total_usage(turns),
+        usage=progress.usage,
         metrics=build_execution_metrics(turns, total, progress.steps),
         error=None if error is None else ErrorInfo.model_validate(error),
         **result,
@@ -77,7 +78,9 @@ def save(record: RunRecord, outputs: Path) -> Path:
     """
     path = record_path(outputs, record.flow, record.id)
     content = {**record.model_dump(mode="json"), **_first_lab_keys(record)}
-    write_atomically(path, orjson.dumps(content, option=_FORM).decode(), ELSEWHERE)
+    # The run is in the database already: the file can be made again.
+    text = orjson.dumps(content, option=_FORM).decode()
+    write_atomically(path, text, ELSEWHERE, durable=False)
     return path
 
 

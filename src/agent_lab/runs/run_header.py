@@ -11,6 +11,7 @@ from agent_lab.contracts import Contract, JsonObject, Language, RunRequest
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.storage.commits import Row
 from agent_lab.storage.shared_texts import join_text, split_text
+from agent_lab.storage.tables import microseconds
 
 _APART = {"flow", "input", "lang", "seed"}
 """Fields of a request that a record shows by themselves."""
@@ -80,7 +81,7 @@ class RunHeader(Contract):
             "input": self.request.input,
             "options": self.request.model_dump_json(exclude_defaults=True, exclude=_APART),
             "setting": orjson.dumps(setting).decode(),
-            "created_at": self.created_at,
+            "created_at": microseconds(self.created_at),
         }
 
 

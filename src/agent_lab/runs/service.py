@@ -14,28 +14,26 @@ from agent_lab.errors import IdempotencyError, RunStateError, StorageError
 from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.orchestrator.graph_builder import GraphBuilder
-from agent_lab.orchestrator.run_context import utc_now
+from agent_lab.orchestrator.run_context import RunContext, utc_now
+from agent_lab.orchestrator.run_recorder import RunRecorder
 from agent_lab.providers.provider_gateway import ProviderGateway
+from agent_lab.runs.archive import RunArchive
 from agent_lab.runs.events import Listener, RunEvent
 from agent_lab.runs.executions import DEFAULT_LIMITS, Executions, Limits
 from agent_lab.runs.following import follow_run
-from agent_lab.runs.listing import RunPage, page_of
-from agent_lab.runs.log import RunLog, read_log
-from agent_lab.runs.preparation import Preparation, new_run_id
-from agent_lab.runs.record import record_path
+from agent_lab.runs.log import RunLog
+from agent_lab.runs.preparation import Preparation, Prepared, new_run_id
+from agent_lab.runs.replay import ReplayReport, replay
 from agent_lab.storage.database import Database
-from agent_lab.storage.run_queries import ENDED, RunFilter
+from agent_lab.storage.run_queries import ENDED
 
 logger = logging.getLogger(__name__)
 
-ANY = RunFilter()
-PRUNED_AT_ONCE = 200
-"""Runs that one transaction deletes."""
 POLL_S = 0.5
 """How often it is looked what another process does with a run."""
 
 
-class RunService:
+class RunService(RunArchive):
     """Runs flows, keeps what happens, and goes on with what broke off.
 
     Args:
@@ -61,14 +59,12 @@ class RunService:
         builder: GraphBuilder | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._outputs = outputs
-        self._now = now
-        builder = builder or GraphBuilder(flows=flows)
-        self._preparation = Preparation(gateway, flows, builder, outputs, now)
+        self._builder = builder or GraphBuilder(flows=flows)
+        self._preparation = Preparation(gateway, flows, self._builder, outputs, now)
         self._database = database
         self._executions = Executions(
             gateway,
-            builder,
+            self._builder,
             self._preparation,
             database,
             outputs=outputs,
@@ -76,7 +72,7 @@ class RunService:
             now=now,
             limits=limits,
         )
-        self._store = self._executions.store
+        super().__init__(self._executions.store, outputs, now)
 
     async def start(
         self,
@@ -216,8 +212,7 @@ class RunService:
         await self._executions.bury()
         log = await self.log(run_id)
         self._check_resumable(log)
-        definition = await self._store.flow(log.header.flow_version)
-        prepared = await self._preparation.prepare_again(log.header, definition)
+        prepared = await self._again(log)
         if self._preparation.has_changed(log.header):
             logger.warning(
                 "The flow `%s` has changed; run `%s` goes on by the one with which it was started",
@@ -226,6 +221,27 @@ class RunService:
             )
         await self._executions.go_on(prepared, detached=detached)
         return run_id
+
+    async def replay(self, run_id: str) -> ReplayReport:
+        """Take a run's way again by its journal alone: nobody is asked, nothing is written.
+
+        Raises:
+            UnknownRunError: There is no such run.
+            JournalMismatchError: A flow is not what it was any more.
+            AgentLabError: As for a new run.
+        """
+        await self._executions.open()
+        log = await self.log(run_id)
+        prepared = await self._again(log)
+
+        def context(recorder: RunRecorder) -> RunContext:
+            return self._executions.context(log.header, recorder)
+
+        return await replay(log, prepared.flow, context, self._builder)
+
+    async def _again(self, log: RunLog) -> Prepared:
+        definition = await self._store.flow(log.header.flow_version)
+        return await self._preparation.prepare_again(log.header, definition)
 
     async def cancel(self, run_id: str) -> RunRecord:
         """Stop a run for good; what it has is kept, and it can be resumed.
@@ -268,67 +284,6 @@ class RunService:
             StorageError: The run broke off, or the database cannot be read.
         """
         return follow_run(self._executions, run_id, after, self._now)
-
-    async def log(self, run_id: str) -> RunLog:
-        """All that is kept of a run.
-
-        Raises:
-            UnknownRunError: There is no such run.
-            StorageError: The database cannot be read.
-        """
-        return read_log(await self._store.rows(run_id))
-
-    async def record(self, run_id: str) -> RunRecord:
-        """The record of a run, as far as it has come.
-
-        Raises:
-            UnknownRunError: There is no such run.
-            StorageError: The database cannot be read.
-        """
-        return (await self.log(run_id)).record()
-
-    async def list(
-        self, which: RunFilter = ANY, *, after: str | None = None, most: int = 50
-    ) -> RunPage:
-        """Runs, the latest first.
-
-        Args:
-            which: Which of them.
-            after: The cursor of a page before; None: from the latest on.
-            most: Runs of a page.
-
-        Raises:
-            StorageError: The database cannot be read.
-        """
-        now = self._now()
-        return page_of(await self._store.listed(which, before=after, most=most + 1, now=now), most)
-
-    async def prune(self, which: RunFilter, *, files: bool = True) -> int:
-        """Delete runs that have ended, with their turns and logs.
-
-        Args:
-            which: Which of them.
-            files: Whether their saved files go, too.
-
-        Returns:
-            How many there were.
-
-        Raises:
-            StorageError: The database cannot be written.
-        """
-        await self._executions.open()
-        rows = await self._store.prunable(which)
-        for begin in range(0, len(rows), PRUNED_AT_ONCE):
-            part = rows[begin : begin + PRUNED_AT_ONCE]
-            await self._store.remove([row.id for row in part])
-            for row in part if files else ():
-                self.record_path(row.flow, row.id).unlink(missing_ok=True)
-        await self._store.give_back_space()
-        return len(rows)
-
-    def record_path(self, flow: str, run_id: str) -> Path:
-        """Where the record of a run is saved."""
-        return record_path(self._outputs, flow, run_id)
 
     def plan(self, flow: str, inputs: Mapping[str, Any] | None = None) -> FlowPlan:
         """A flow with its inputs resolved; see `Preparation.plan`."""

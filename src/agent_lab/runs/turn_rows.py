@@ -9,6 +9,7 @@ from agent_lab.contracts import Message, Turn
 from agent_lab.orchestrator.run_recorder import AskedTurn, message_id
 from agent_lab.storage.commits import Row
 from agent_lab.storage.shared_texts import Parts, join_text, split_text
+from agent_lab.storage.tables import microseconds
 
 Key: TypeAlias = tuple[str, int, int]
 """Path, visit, retry: the turn of a run."""
@@ -80,7 +81,7 @@ def start_row(run_id: str, asked: AskedTurn, digest: str, texts: dict[str, str])
         "request": orjson.dumps(asked.sampling()).decode(),
         "messages": orjson.dumps(messages).decode(),
         "model_key": asked.request.model_key,
-        "started_at": asked.started_at,
+        "started_at": microseconds(asked.started_at),
     }
 
 
@@ -106,7 +107,7 @@ def turn_row(run_id: str, turn: Turn) -> Row:
         "to_source": turn.source,
         **{f"to_{name}": getattr(turn, name) for name in _COUNTS},
         "to_cost_usd": turn.cost_usd,
-        "to_started_at": turn.started_at,
+        "to_started_at": microseconds(turn.started_at),
         "to_seconds": turn.seconds,
     }
 

@@ -9,19 +9,23 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from agent_lab.errors import RunTakenOverError, StorageError
-from agent_lab.storage.commits import Change, is_written, write
-from agent_lab.storage.database import Database, writing
+from agent_lab.storage.commits import Change, Statements, is_written, write
+from agent_lab.storage.database import Database
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
+Told: TypeAlias = "Sequence[tuple[Change, Exception | None]]"
+"""Changes, each with why it is not committed."""
 
 MOST_AT_ONCE = 512
 """Items in one transaction."""
@@ -92,6 +96,7 @@ class _Writer:
         self.thread: threading.Thread | None = None
         self.why_dead: StorageError | None = None
         self._closing = threading.Event()
+        self._connection: Connection | None = None
 
     def check(self) -> None:
         """See that the thread is there, or start it."""
@@ -112,6 +117,8 @@ class _Writer:
         try:
             while self._take(self.queue.get()):
                 pass
+            if self._connection is not None:
+                self._connection.close()
             self._database.close()
         except BaseException as bug:  # else everybody would wait for ever
             logger.exception("The writer has died; nothing is kept any more")
@@ -137,36 +144,39 @@ class _Writer:
             self._do(item)
         return item is not None
 
-    def _commit(self, batch: Sequence[Change]) -> list[tuple[Change, Exception | None]]:
+    def _commit(self, batch: Sequence[Change]) -> Told:
         """Commit some changes in one transaction; if one of them is wrong, each by itself."""
         try:
             lost = self._written(batch)
-        except (IntegrityError, DataError) as error:
-            return self._alone(batch, error)
-        except DBAPIError as error:
-            return [(change, self._database.described(error)) for change in batch]
-        except StatementError as error:
-            return self._alone(batch, error)
+        except (IntegrityError, DataError, StatementError) as error:
+            if isinstance(error, DBAPIError) and not isinstance(error, (IntegrityError, DataError)):
+                return _all_failed(batch, self._database.described(error))
+            return self._alone(batch, self._database.described(error))
         except SQLAlchemyError as error:
-            return [(change, self._database.described(error)) for change in batch]
+            return _all_failed(batch, self._database.described(error))
+        except Exception as bug:
+            logger.exception("A row cannot be written")
+            return self._alone(batch, StorageError(f"A row cannot be written: {bug!r}."))
         return [(change, _taken_over(change) if change in lost else None) for change in batch]
 
-    def _alone(
-        self, batch: Sequence[Change], error: SQLAlchemyError
-    ) -> list[tuple[Change, Exception | None]]:
+    def _alone(self, batch: Sequence[Change], error: StorageError) -> Told:
         if len(batch) == 1:
-            return [(batch[0], self._database.described(error))]
+            return _all_failed(batch, error)
         return [told for change in batch for told in self._commit([change])]
 
-    def _written(self, batch: Sequence[Change]) -> list[Change]:
+    @cached_property
+    def _statements(self) -> Statements:
+        return Statements(self._database.engine.dialect)
+
+    def _written(self, batch: Sequence[Change]) -> Sequence[Change]:
         """Write in one transaction; a server that has gone is waited for."""
         pause, broke, begin = _FIRST_PAUSE_S, False, time.monotonic()
         while True:
             try:
-                with writing(self._database.engine) as connection:
+                with self._transaction() as connection:
                     if broke:  # perhaps in mid-commit
                         batch = [c for c in batch if not is_written(connection, c)]
-                    return write(connection, batch)
+                    return write(connection, batch, self._statements)
             except DBAPIError as error:
                 gone = not self._database.is_sqlite and error.connection_invalidated
                 late = time.monotonic() - begin > RECONNECT_S
@@ -181,13 +191,26 @@ class _Writer:
     def _do(self, call: _Call) -> None:
         result, error = None, None  # type: Any, Exception | None
         try:
-            with writing(self._database.engine) as connection:
+            with self._transaction() as connection:
                 result = call.work(connection)
         except SQLAlchemyError as problem:
             error = self._database.described(problem)
         except Exception as problem:  # noqa: BLE001 - it is the caller's, who gets it
             error = problem
         _on(call.loop, _settle, call.future, result, error)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """A transaction that writes, on a connection that stays open as long as it works."""
+        if self._connection is None:
+            self._connection = self._database.writer.connect()
+        try:
+            with self._connection.begin():
+                yield self._connection
+        except BaseException:
+            self._connection.close()
+            self._connection = None
+            raise
 
     def _fail(self, item: Change | _Call | None) -> None:
         if isinstance(item, Change):
@@ -196,11 +219,15 @@ class _Writer:
             _on(item.loop, _settle, item.future, None, self.why_dead)
 
 
+def _all_failed(batch: Sequence[Change], error: StorageError) -> Told:
+    return [(change, error) for change in batch]
+
+
 def _taken_over(change: Change) -> RunTakenOverError:
     return RunTakenOverError(f"Another process has taken over run `{change.run_id}`.")
 
 
-def _tell(told: Iterable[tuple[Change, Exception | None]]) -> None:
+def _tell(told: Told) -> None:
     """Tell those who wait what became of their changes: once for each event loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Change, Exception | None]]] = {}
     for change, error in told:

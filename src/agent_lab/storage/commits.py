@@ -1,6 +1,7 @@
-"""What is written, as rows, and the statements that write them: each is compiled once.
+"""What is written, as rows, and the statements that write them.
 
-Within one transaction the kinds are written in the order in which they stand here.
+Rows hold what the driver takes: JSON as text, times as `microseconds`. Within one transaction the
+kinds are written in the order of `_STATEMENTS`.
 """
 
 import asyncio
@@ -8,7 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, Executable, bindparam, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    Insert,
+    Update,
+    bindparam,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from agent_lab.storage.tables import flow_versions, run_events, runs, turns
@@ -42,18 +53,49 @@ class Change(NamedTuple):
     """Whether it makes the run itself."""
 
 
-def _this_run(**values: str) -> Executable:
-    changed: dict[str, Any] = {column: bindparam(name) for column, name in values.items()}
-    return update(runs).where(runs.c.id == bindparam("run")).values(changed)
-
-
 _THIS_TURN = (
     (turns.c.run_id == bindparam("run"))
     & (turns.c.path == bindparam("at_path"))
     & (turns.c.visit == bindparam("at_visit"))
     & (turns.c.retry == bindparam("at_retry"))
 )
-_TURN_END = (
+_NEW_RUN = [
+    "id",
+    "flow",
+    "flow_version",
+    "status",
+    "owner",
+    "worker",
+    "epoch",
+    "detached",
+    "idempotency_key",
+    "request_digest",
+    "lang",
+    "seed",
+    "input",
+    "options",
+    "setting",
+    "created_at",
+    "started_at",
+]
+_NEW_TURN = [
+    "run_id",
+    "path",
+    "visit",
+    "retry",
+    "node_id",
+    "role",
+    "round",
+    "sample",
+    "status",
+    "starts",
+    "request_hash",
+    "request",
+    "messages",
+    "model_key",
+    "started_at",
+]
+_TURN_END = [
     "status",
     "seq",
     "text",
@@ -67,47 +109,98 @@ _TURN_END = (
     "cost_usd",
     "started_at",
     "seconds",
-)
-_RUN_END = ("status", "stop_reason", "output", "turn_count", "tokens", "cost_usd", "ended_at")
-_FLOW: Mapping[bool, Executable] = MappingProxyType(
+]
+_RUN_END = ["status", "stop_reason", "output", "turn_count", "tokens", "cost_usd", "ended_at"]
+
+
+def _changed(names: Sequence[str]) -> dict[str, Any]:
+    return {name: bindparam(f"to_{name}") for name in names}
+
+
+def _this_run(*names: str) -> Update:
+    return update(runs).where(runs.c.id == bindparam("run")).values(_changed(names))
+
+
+def _flow(dialect: Dialect) -> Insert:
+    made = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
+    return made(flow_versions).on_conflict_do_nothing()
+
+
+_STATEMENTS: Mapping[Kind, Callable[[Dialect], Insert | Update]] = MappingProxyType(
     {
-        True: sqlite.insert(flow_versions).on_conflict_do_nothing(),
-        False: postgresql.insert(flow_versions).on_conflict_do_nothing(),
-    }
-)
-STATEMENTS: Mapping[Kind, Executable] = MappingProxyType(
-    {
-        "run": insert(runs),
-        "turn_start": insert(turns),
-        "turn_restart": update(turns).where(_THIS_TURN).values(starts=turns.c.starts + 1),
-        "turn_end": update(turns)
-        .where(_THIS_TURN)
-        .values({name: bindparam(f"to_{name}") for name in _TURN_END}),
-        "event": insert(run_events),
-        "run_start": _this_run(status="to_status", started_at="to_started_at"),
-        "run_status": _this_run(status="to_status"),
-        "run_end": _this_run(**{name: f"to_{name}" for name in _RUN_END}),
+        "flow": _flow,
+        "run": lambda _: insert(runs).values({n: bindparam(n) for n in _NEW_RUN}),
+        "turn_start": lambda _: insert(turns).values({n: bindparam(n) for n in _NEW_TURN}),
+        "turn_restart": lambda _: (
+            update(turns).where(_THIS_TURN).values(starts=literal_column("starts + 1"))
+        ),
+        "turn_end": lambda _: update(turns).where(_THIS_TURN).values(_changed(_TURN_END)),
+        "event": lambda _: insert(run_events),
+        "run_start": lambda _: _this_run("status", "started_at"),
+        "run_status": lambda _: _this_run("status"),
+        "run_end": lambda _: _this_run(*_RUN_END),
     }
 )
 
 
-def write(connection: Connection, changes: Sequence[Change]) -> list[Change]:
+class _Compiled(NamedTuple):
+    """A statement as the driver takes it: rows need no processing any more."""
+
+    text: str
+    names: tuple[str, ...] | None
+    """The values of a row, in order; None: the driver takes them by name."""
+
+    def rows(self, rows: Sequence[Row]) -> Any:
+        names = self.names
+        return rows if names is None else [tuple(row[name] for name in names) for row in rows]
+
+
+class Statements:
+    """The statements in the language of one database, each compiled once.
+
+    Args:
+        dialect: The database's.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._compiled = {kind: _compiled(make(dialect), dialect) for kind, make in _ITEMS}
+
+    def execute(self, connection: Connection, rows: Mapping[Kind, Sequence[Row]]) -> None:
+        """Write rows of several kinds."""
+        for kind, statement in self._compiled.items():
+            if kind in rows:
+                connection.exec_driver_sql(statement.text, statement.rows(rows[kind]))
+
+
+_ITEMS = tuple(_STATEMENTS.items())
+
+
+def _compiled(statement: Insert | Update, dialect: Dialect) -> _Compiled:
+    made = statement.compile(dialect=dialect)
+    names = tuple(made.positiontup) if made.positional and made.positiontup else None
+    return _Compiled(str(made), names)
+
+
+def write(
+    connection: Connection, changes: Sequence[Change], statements: Statements
+) -> Sequence[Change]:
     """Write some changes, those of runs that are no longer ours left out.
+
+    Args:
+        connection: In a transaction that writes.
+        changes: What is written.
+        statements: Of this database.
 
     Returns:
         What was left out.
     """
     lost = _lost(connection, changes)
-    kept = [change for change in changes if change not in lost] if lost else changes
+    left_out = {id(change) for change in lost}
     rows: dict[Kind, list[Row]] = {}
-    for change in kept:
-        for kind, row in change.rows:
+    for change in changes:
+        for kind, row in () if id(change) in left_out else change.rows:
             rows.setdefault(kind, []).append(row)
-    if "flow" in rows:
-        connection.execute(_FLOW[connection.dialect.name == "sqlite"], rows["flow"])
-    for kind, statement in STATEMENTS.items():
-        if kind in rows:
-            connection.execute(statement, rows[kind])
+    statements.execute(connection, rows)
     return lost
 
 
@@ -123,16 +216,14 @@ def is_written(connection: Connection, change: Change) -> bool:
     return connection.execute(select(run_events.c.seq).where(here)).first() is not None
 
 
-_EPOCHS = (
-    select(runs.c.id, runs.c.epoch)
-    .where(runs.c.id.in_(bindparam("ids", expanding=True)))
-    .with_for_update()  # SQLite has no such thing: its writing transactions are alone
-)
-
-
-def _lost(connection: Connection, changes: Sequence[Change]) -> list[Change]:
-    ids = list({change.run_id for change in changes if not change.creates})
+def _lost(connection: Connection, changes: Sequence[Change]) -> Sequence[Change]:
+    ours = {change.run_id for change in changes if change.creates}
+    ids = list({change.run_id for change in changes} - ours)
     if not ids:
-        return []
-    epochs = {row.id: row.epoch for row in connection.execute(_EPOCHS, {"ids": ids})}
-    return [c for c in changes if not c.creates and epochs.get(c.run_id) != c.epoch]
+        return ()
+    is_sqlite = connection.dialect.name == "sqlite"  # its writing transactions are alone
+    marks = ", ".join(["?" if is_sqlite else "%s"] * len(ids))
+    lock = "" if is_sqlite else " FOR UPDATE"
+    query = f"SELECT id, epoch FROM runs WHERE id IN ({marks}){lock}"  # noqa: S608
+    epochs = dict(tuple(row) for row in connection.exec_driver_sql(query, tuple(ids)))
+    return [c for c in changes if c.run_id not in ours and epochs.get(c.run_id) != c.epoch]

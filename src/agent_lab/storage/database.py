@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -69,6 +69,11 @@ class Database:
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         return create_engine(self._url, pool_pre_ping=True, pool_size=10)
+
+    @cached_property
+    def writer(self) -> Engine:
+        """The same pool, for transactions that write."""
+        return self.engine.execution_options(sqlite_begin="IMMEDIATE")
 
     def open(self) -> None:
         """Make sure that the database is there, with the tables of this version.
@@ -176,8 +181,3 @@ def _begin_sqlite(connection: Connection) -> None:
     # A transaction that is going to write takes its lock first: to upgrade a read lock can fail.
     kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {kind}")
-
-
-def writing(engine: Engine) -> Any:
-    """A transaction that is going to write."""
-    return engine.execution_options(sqlite_begin="IMMEDIATE").begin()

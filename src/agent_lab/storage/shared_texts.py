@@ -19,13 +19,16 @@ def split_text(text: str, known: Mapping[str, str]) -> Parts:
         text: The text.
         known: Texts by name.
     """
-    parts: Parts = [text]
+    found = [
+        (name, shared)
+        for name, shared in known.items()
+        if len(shared) >= WORTH_SHARING and shared in text
+    ]
     # The longest first: one that holds another one is worth more.
-    for name, shared in sorted(known.items(), key=lambda item: -len(item[1])):
-        if len(shared) < WORTH_SHARING:
-            break
-        if shared in text:
-            parts = [piece for part in parts for piece in _split(part, name, shared)]
+    found.sort(key=lambda item: -len(item[1]))
+    parts: Parts = [text]
+    for name, shared in found:
+        parts = [piece for part in parts for piece in _split(part, name, shared)]
     return parts
 
 

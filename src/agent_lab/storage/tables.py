@@ -28,6 +28,11 @@ _ID = String(26)
 _BIG = BigInteger().with_variant(Integer, "sqlite")
 
 
+def microseconds(moment: datetime) -> int:
+    """A point in time as the tables keep it."""
+    return round(moment.timestamp() * 1e6)  # a float holds microseconds until the year 2255
+
+
 class Moment(TypeDecorator[datetime]):
     """A point in time."""
 
@@ -36,7 +41,7 @@ class Moment(TypeDecorator[datetime]):
 
     @override
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else microseconds(value)
 
     @override
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
@@ -98,7 +103,7 @@ runs = Table(
     Column("status", Text, nullable=False),
     Column("owner", Text),  # whose run it is
     Column("worker", _ID),  # the process that executes it
-    Column("epoch", Integer, nullable=False, default=0),  # the fence: grows with every new worker
+    Column("epoch", Integer, nullable=False),  # the fence: grows with every new worker
     Column("detached", Boolean, nullable=False, server_default=false()),
     Column("cancel_asked", Boolean, nullable=False, server_default=false()),
     Column("idempotency_key", Text, unique=True),
@@ -111,9 +116,9 @@ runs = Table(
     Column("options", Json, nullable=False),
     Column("setting", Json, nullable=False),  # what was found out when it was started
     Column("output", Json),  # texts shared with the turns: see `shared_texts`
-    Column("stop_reason", Text, nullable=False, default=""),
-    Column("turn_count", Integer, nullable=False, default=0),
-    Column("tokens", BigInteger, nullable=False, default=0),
+    Column("stop_reason", Text, nullable=False, server_default=""),
+    Column("turn_count", Integer, nullable=False, server_default="0"),
+    Column("tokens", BigInteger, nullable=False, server_default="0"),
     Column("cost_usd", Float),
     Column("created_at", Moment, nullable=False),
     Column("started_at", Moment),
