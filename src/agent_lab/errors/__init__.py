@@ -44,6 +44,7 @@
         ├── UnknownRunError
         ├── RunStateError             not in the state in which a run is now
         ├── JournalMismatchError      a run asks something else than its journal has
+        ├── RunWaitingError           nothing is left to do before a person has spoken
         ├── TurnLostError             its process died each time that it was asked
         ├── RunTakenOverError         another process has taken the run over
         └── RunFailedError            a run ended without an answer
@@ -99,6 +100,7 @@ from agent_lab.errors.runs import (
     RunFailedError,
     RunStateError,
     RunTakenOverError,
+    RunWaitingError,
     SchemaVersionError,
     StorageError,
     TurnLostError,
@@ -142,6 +144,7 @@ __all__ = [
     "RunFailedError",
     "RunStateError",
     "RunTakenOverError",
+    "RunWaitingError",
     "SchemaVersionError",
     "ShuttingDownError",
     "StorageError",

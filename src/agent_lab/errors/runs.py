@@ -59,6 +59,12 @@ class RunTakenOverError(RunError):
     code = "run_taken_over"
 
 
+class RunWaitingError(RunError):
+    """A run can do nothing more before a person has spoken."""
+
+    code = "run_waiting"
+
+
 class TurnLostError(RunError):
     """A turn was asked again and again, and each time the process died before it had ended."""
 

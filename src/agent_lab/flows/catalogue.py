@@ -44,11 +44,14 @@ class NodeKind:
     values: Mapping[str, str] = field(default_factory=dict)
     """Values that it sets, with their meaning; conditions and prompts read `<node>_<name>`."""
     prompt: Literal["required", "optional", "none"] = "required"
-    """Whether it asks a model with the node's prompt."""
+    """Whether it asks with the node's prompt."""
+    asks: Literal["model", "person"] = "model"
+    """Whom."""
 
     def asks_a_model(self, prompt_template: LocalizedText) -> bool:
         """Whether a node with this prompt asks a model with it."""
-        return self.prompt == "required" or (self.prompt == "optional" and bool(prompt_template))
+        asks = self.prompt == "required" or (self.prompt == "optional" and bool(prompt_template))
+        return asks and self.asks == "model"
 
     def options_of(self, config: Mapping[str, object]) -> NodeOptions:
         """Read a node's `config`.

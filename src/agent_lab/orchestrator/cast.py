@@ -28,7 +28,7 @@ def wishes(
             for role, key in wishes(within, inner_request(node, request), catalogue):
                 yield f"{node.id}.{role}", key
             continue
-        if node.is_role:
+        if node.is_role and (kind is None or kind.asks == "model"):
             yield node.speaker, wished_model(node, request)
         for judge in options.judges() if options else ():
             asked = node.model_copy(update={"model": judge or node.model})

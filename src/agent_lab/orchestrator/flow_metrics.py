@@ -158,9 +158,15 @@ def total_usage(turns: Sequence[Turn]) -> Usage:
     )
 
 
-def get_flow_summary(turns: Sequence[Turn], total_time: float) -> str:
-    """One line for people: turns, time, tokens, and how many turns found the model loaded."""
-    usage = total_usage(turns)
+def get_flow_summary(turns: Sequence[Turn], total_time: float, usage: Usage | None = None) -> str:
+    """One line for people: turns, time, tokens, and how many turns found the model loaded.
+
+    Args:
+        turns: The turns of a run.
+        total_time: Seconds from its start to its end.
+        usage: Of all turns; None: it is summed up.
+    """
+    usage = usage or total_usage(turns)
     failed = sum(turn.status == "failed" for turn in turns)
     warm = sum(turn.model_warm is True for turn in turns)
     parts = [

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from typing_extensions import override
+
 from agent_lab.contracts import Contract, RunRequest, Step, Turn
 from agent_lab.errors import AgentLabError, ConfigurationError, ProviderError
 from agent_lab.flows.flow_plan import FlowPlan
@@ -12,7 +14,7 @@ from agent_lab.orchestrator.flow_runner import run_flow
 from agent_lab.orchestrator.graph_builder import GraphBuilder
 from agent_lab.orchestrator.outcome import FlowOutcome
 from agent_lab.orchestrator.run_context import RunContext
-from agent_lab.orchestrator.run_recorder import Collector
+from agent_lab.orchestrator.run_recorder import AskedTurn, Collector, spoken
 from agent_lab.providers.provider_gateway import ProviderGateway
 
 SECRET = b"flow tests: equal texts have equal fences"
@@ -101,10 +103,26 @@ async def run_flow_tests(flow: FlowConfig, builder: GraphBuilder | None = None) 
     )
 
 
+class _Stage(Collector):
+    """Keeps what happens; the script speaks for people, too."""
+
+    def __init__(self, gateway: ProviderGateway) -> None:
+        super().__init__()
+        self._gateway = gateway
+
+    @override
+    async def ask_person(self, asked: AskedTurn) -> Turn:
+        said = await self._gateway.generate(asked.request)
+        turn = spoken(asked, said.text, asked.started_at)
+        await self.record_turn(turn)
+        return turn
+
+
 async def _run(flow: FlowConfig, test: FlowTest, builder: GraphBuilder) -> _Run:
-    collector = Collector()
+    gateway = ProviderGateway.scripted(_script(test))
+    collector = _Stage(gateway)
     context = RunContext(
-        gateway=ProviderGateway.scripted(_script(test)),
+        gateway=gateway,
         request=RunRequest(flow=flow.name, input=test.input, inputs=test.inputs),
         seed=1,
         secret=SECRET,

@@ -13,6 +13,7 @@ import orjson
 from typing_extensions import override
 
 from agent_lab.contracts import GenerationRequest, JsonObject, Step, Turn
+from agent_lab.errors import ConfigurationError
 
 EventType = Literal[
     "RUN_STARTED",
@@ -42,6 +43,8 @@ _HASHED = (
     "role",
 )
 _SAMPLING = ("max_tokens", "temperature", "top_p", "top_k", "seed", "stop")
+SPOKEN: Final[JsonObject] = {"status": "ok", "source": "person", "finish_reason": "stop"}
+"""What tells the turn of a person."""
 UNDECIDED: Final = object()
 """What `decided` gives where nobody has decided yet."""
 
@@ -124,6 +127,14 @@ class RunRecorder(Protocol):
     async def restart_turn(self, asked: AskedTurn) -> None:
         """Say that the turn begins anew: what was shown of it is void."""
 
+    async def ask_person(self, asked: AskedTurn) -> Turn:
+        """Wait for what a person says, and record it as a turn.
+
+        Raises:
+            RunWaitingError: Nothing is left to do before they have spoken.
+            ConfigurationError: Nobody could ever answer here.
+        """
+
     async def record_turn(self, turn: Turn) -> None:
         """Add a finished turn, as `TEXT_MESSAGE_END`; it is in the log when this returns."""
 
@@ -164,6 +175,13 @@ class NoRecorder:
         """Say so."""
         await self.record("TEXT_MESSAGE_START", asked.event())
 
+    async def ask_person(self, asked: AskedTurn) -> Turn:
+        """Refuse: whoever answers later would not find the run."""
+        raise ConfigurationError(
+            f"The role `{asked.role}` is a person: a run that nobody keeps cannot wait for one.",
+            hint="agent-lab run, POST /api/runs or `run_orchestrator` keep their runs",
+        )
+
     async def record_turn(self, turn: Turn) -> None:
         """Ignore the turn."""
 
@@ -201,6 +219,30 @@ class Collector(NoRecorder):
     async def record_step(self, step: Step) -> bool:
         self.steps.append(step)
         return True
+
+
+def spoken(asked: AskedTurn, text: str, now: datetime) -> Turn:
+    """The turn of a person.
+
+    Args:
+        asked: How they were asked.
+        text: What they said.
+        now: When.
+    """
+    return Turn(
+        node_id=asked.node_id,
+        path=asked.path,
+        role=asked.role,
+        round=asked.round,
+        sample=asked.sample,
+        visit=asked.visit,
+        retry=asked.retry,
+        messages=asked.request.messages,
+        started_at=asked.started_at,
+        seconds=(now - asked.started_at).total_seconds(),
+        **SPOKEN,
+        text=text,
+    )
 
 
 async def decided(recorder: RunRecorder, key: str, make: Callable[[], Awaitable[Any]]) -> Any:

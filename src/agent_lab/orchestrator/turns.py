@@ -78,6 +78,32 @@ async def take_turn(
     return await _Speaker(run, asked).speak()
 
 
+async def ask_person(config: NodeConfig, run: RunContext, messages: tuple[Message, ...]) -> Turn:
+    """Ask a person, and wait for what they say.
+
+    Args:
+        config: Who speaks.
+        run: The run's surroundings.
+        messages: What they are shown.
+
+    Raises:
+        RunWaitingError: Nothing is left to do before they have spoken.
+    """
+    place = run.place
+    asked = AskedTurn(
+        node_id=config.id,
+        path=run.prefix + config.id,
+        role=config.speaker,
+        round=place.round,
+        sample=0,
+        visit=place.visit,
+        retry=place.retry,
+        request=GenerationRequest(messages=messages, role=config.speaker),
+        started_at=run.now(),
+    )
+    return await run.recorder.ask_person(asked)
+
+
 def said(config: NodeConfig, turn: Turn) -> StateUpdate:
     """What a turn changes in the state."""
     if turn.error is not None:
@@ -91,8 +117,8 @@ def said(config: NodeConfig, turn: Turn) -> StateUpdate:
 
 
 def whole_characters(text: str) -> str:
-    """The text with `?` for each half of a character: no prompt and no file can hold these."""
-    return text.encode(errors="replace").decode()
+    """The text with `?` for each half of a character, and no NUL: no database can hold these."""
+    return text.encode(errors="replace").decode().replace("\0", "")
 
 
 class _Speaker:

@@ -11,6 +11,8 @@ TERMINAL: Final = frozenset({"RUN_FINISHED", "RUN_ERROR"})
 """Types of the event that ends a run; every run gets one."""
 RESUMED: Final = "lab.run_resumed"
 """Activity: another execution goes on with the run."""
+WAITING: Final = "lab.run_waiting"
+"""Activity: nothing is left to do before a person has spoken."""
 DECISION: Final = "lab.decision"
 """Activity: something was decided or measured that could come out otherwise the next time."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from agent_lab.contracts import ErrorInfo, JsonObject, RunRecord
-from agent_lab.errors import AgentLabError, RunTakenOverError, StorageError
+from agent_lab.errors import AgentLabError, RunTakenOverError, RunWaitingError, StorageError
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.observability.logger import log_context
 from agent_lab.orchestrator.flow_metrics import total_usage
@@ -65,7 +65,7 @@ class Execution:
         self.journal = journal
         self.live = live
         self.done: asyncio.Future[RunRecord | None] = asyncio.get_running_loop().create_future()
-        """The record; None: somebody else goes on with the run."""
+        """The record; None: it has not ended, and is not executed here any more."""
         self._earlier = earlier
         self._has_started = has_started
         self._task: asyncio.Task[Any] | None = None
@@ -113,7 +113,9 @@ class Execution:
         if self._task is not None:
             self._task.cancel()
 
-    async def _run(self, context: RunContext, builder: GraphBuilder, outputs: Path) -> RunRecord:
+    async def _run(
+        self, context: RunContext, builder: GraphBuilder, outputs: Path
+    ) -> RunRecord | None:
         self.start()
         try:
             if self._stop is not None:
@@ -133,6 +135,10 @@ class Execution:
             ending = stopped(self._stop)
         except (StorageError, RunTakenOverError):
             raise
+        except RunWaitingError:
+            await self.journal.wait()
+            logger.info("The run waits for a person")
+            return None
         except AgentLabError as error:
             ending = failed(ErrorInfo.of(error), resumable=True)
         except Exception as bug:

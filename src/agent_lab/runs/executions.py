@@ -59,6 +59,14 @@ class Limits(NamedTuple):
 DEFAULT_LIMITS = Limits()
 
 
+class Said(NamedTuple):
+    """What a person has said."""
+
+    turn: str
+    """The turn's name in the events of its run."""
+    text: str
+
+
 class Executions:
     """Executes runs.
 
@@ -159,15 +167,22 @@ class Executions:
         starting.add_done_callback(lambda _: self._starting.pop(prepared.header.id, None))
         await asyncio.shield(starting)
 
-    async def go_on(self, prepared: Prepared, *, detached: bool) -> None:
+    async def go_on(
+        self, prepared: Prepared, *, detached: bool | None, said: Said | None = None
+    ) -> None:
         """Take a run over, read what it has, and go on with it.
+
+        Args:
+            prepared: The run.
+            detached: Whether it goes on without its caller from now on; None: as before.
+            said: What a person has said for whom it waits; None: it does not wait.
 
         Raises:
             RunStateError: Another process executes it.
             OverloadedError: As many runs as there may be are executed and wait.
             StorageError: It cannot be written.
         """
-        await asyncio.shield(self._take_over(prepared, detached=detached))
+        await asyncio.shield(self._take_over(prepared, detached, said))
 
     async def stop(self, run_id: str) -> None:
         """Cancel a run of this process for good, and wait until it has ended."""
@@ -194,7 +209,7 @@ class Executions:
         Returns:
             False: somebody executes it.
         """
-        row = await self.store.claim(run_id, self._lease.worker, OPEN)
+        row = await self.store.claim(run_id, self._lease.worker, (*OPEN, "waiting"))
         if row is None:
             return False
         log = read_log(await self.store.rows(run_id))
@@ -225,18 +240,23 @@ class Executions:
         self._kept_flows.add(header.flow_version)
         self._dispatcher.submit(header.id, at_once)
 
-    async def _take_over(self, prepared: Prepared, *, detached: bool) -> None:
+    async def _take_over(
+        self, prepared: Prepared, detached: bool | None, said: Said | None
+    ) -> None:
         run_id, at_once = prepared.header.id, self._dispatcher.reserve()
         try:
-            self.active[run_id] = await self._taken_over(run_id, prepared.flow, detached=detached)
+            taken = await self._taken_over(run_id, prepared.flow, detached, said)
+            self.active[run_id] = taken
         except BaseException:
             self._dispatcher.give_up(at_once)
             raise
         self._dispatcher.submit(run_id, at_once)
 
-    async def _taken_over(self, run_id: str, flow: FlowConfig, *, detached: bool) -> Execution:
-        worker = self._lease.worker
-        row = await self.store.claim(run_id, worker, RESUMABLE, detached=detached)
+    async def _taken_over(
+        self, run_id: str, flow: FlowConfig, detached: bool | None, said: Said | None
+    ) -> Execution:
+        worker, statuses = self._lease.worker, RESUMABLE if said is None else ("waiting",)
+        row = await self.store.claim(run_id, worker, statuses, detached=detached)
         if row is None or run_id in self.active:
             raise RunStateError(
                 f"The run `{run_id}` is being executed.", hint=f"agent-lab runs show {run_id}"
@@ -245,7 +265,11 @@ class Executions:
         log = read_log(await self.store.rows(run_id))
         live = LiveRun(run_id, self._now)
         journal = Journal(log.header, row.epoch, self.queue, live, self._now, log)
-        return Execution(log.header, flow, journal, live, log)
+        if said is not None:
+            journal.resume(log.executions())
+            await journal.take_answer(*said)
+            await journal.commit()  # told to the person only once it is kept
+        return Execution(log.header, flow, journal, live, log, has_started=said is not None)
 
     async def _execute(self, run_id: str) -> None:
         try:

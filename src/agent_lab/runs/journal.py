@@ -15,12 +15,20 @@ import orjson
 
 from agent_lab.contracts import ErrorInfo, JsonObject, Step, Turn, Usage
 from agent_lab.errors import AgentLabError, JournalMismatchError, TurnLostError
-from agent_lab.orchestrator.run_recorder import UNDECIDED, AskedTurn, EventType, message_id
+from agent_lab.orchestrator.run_recorder import (
+    SPOKEN,
+    UNDECIDED,
+    AskedTurn,
+    EventType,
+    message_id,
+    spoken,
+)
 from agent_lab.runs.event_writer import EventWriter
-from agent_lab.runs.events import DECISION, RESUMED, activity
+from agent_lab.runs.events import DECISION, RESUMED, WAITING, activity
 from agent_lab.runs.live import LiveRun
 from agent_lab.runs.log import RunLog, ended_event
 from agent_lab.runs.mismatch import difference
+from agent_lab.runs.people import People
 from agent_lab.runs.run_header import RunHeader
 from agent_lab.runs.turn_rows import Key, KnownTurn, key_row, start_row, turn_row
 from agent_lab.storage.commit_queue import CommitQueue
@@ -73,6 +81,7 @@ class Journal:
             self.turns, self.steps = earlier.finished(), earlier.steps()
             self._begun, self._decisions = earlier.steps_begun(), earlier.decisions()
         self._steps = {(step.path, step.visit, step.retry): step for step in self.steps}
+        self._people = People()
         self._log = EventWriter(header.id, epoch, queue, live, now, last_seq)
         self.publish_delta = live.publish_delta
 
@@ -159,6 +168,7 @@ class Journal:
         """Add an event; what an earlier execution has logged of a node's begin is not repeated."""
         if event_type == "STEP_STARTED":
             path = payload["stepName"]
+            self._people.step_begins(path)
             if self._begun[path] > 0:
                 self._begun[path] -= 1
                 return
@@ -166,28 +176,73 @@ class Journal:
 
     async def begin_turn(self, asked: AskedTurn) -> Turn | None:
         """Say that a turn is about to be asked, or give what was said when it was."""
-        key = (asked.path, asked.visit, asked.retry)
-        if key in self._asked:
-            raise AgentLabError(f"The turn `{asked.message_id}` was asked twice in one execution.")
-        self._asked.add(key)
-        digest = asked.request_hash()
-        known = self._known.get(key)
+        known = self._known_turn(asked)
         if known is None:
-            row = start_row(self._header.id, asked, digest, self._texts)
+            row = start_row(self._header.id, asked, asked.request_hash(), self._texts)
             await self._say_begun(asked, [("turn_start", row)])
             return None
-        if known.request_hash != digest:
-            raise self._mismatch(asked, known)
         if known.ended:
             return known.asked
         if known.starts >= MOST_STARTS:
             return await self._lost(known)
+        key = (asked.path, asked.visit, asked.retry)
         await self._say_begun(asked, [("turn_restart", key_row(self._header.id, key))])
         return None
+
+    def _known_turn(self, asked: AskedTurn) -> KnownTurn | None:
+        """What earlier executions have of a turn, if it was asked in the same words."""
+        key = (asked.path, asked.visit, asked.retry)
+        if key in self._asked:
+            raise AgentLabError(f"The turn `{asked.message_id}` was asked twice in one execution.")
+        self._asked.add(key)
+        known = self._known.get(key)
+        if known is not None and known.request_hash != asked.request_hash():
+            raise self._mismatch(asked, known)
+        return known
 
     async def restart_turn(self, asked: AskedTurn) -> None:
         """Say that what was shown of a turn is void."""
         await self._say_begun(asked, [])
+
+    async def ask_person(self, asked: AskedTurn) -> Turn:
+        """Wait for a person, here for as long as something else is done, else in the database."""
+        known = self._known_turn(asked)
+        if known is not None and known.ended:
+            return known.asked
+        if known is None:
+            row = start_row(self._header.id, asked, asked.request_hash(), self._texts)
+            await self._say_begun(asked, [("turn_start", row)])
+        text = await self._people.wait_for(asked.message_id)
+        turn = spoken(asked, text, self._now())
+        await self.record_turn(turn)
+        return turn
+
+    @property
+    def awaited(self) -> list[str]:
+        """The turns that people are to take."""
+        return self._people.awaited
+
+    def answer(self, name: str, text: str) -> bool:
+        """Hand on what a person has said; false: nobody waits for it here."""
+        return self._people.answer(name, text)
+
+    async def take_answer(self, name: str, text: str) -> None:
+        """Record what a person has said while nobody executed the run."""
+        path, visit, retry = name.rsplit(":", 2)
+        key = (path, int(visit), int(retry))
+        known = self._known[key]
+        seconds = (self._now() - known.asked.started_at).total_seconds()
+        changed = {**SPOKEN, "text": text, "seconds": seconds}
+        await self.record_turn(known.asked.model_copy(update=changed))
+        self._known[key] = known._replace(asked=self.turns[-1], ended=True)
+
+    def wait(self) -> "asyncio.Future[None]":
+        """Say that only people can go on with the run, and leave it to whoever they tell."""
+        row: tuple[Kind, Row] = ("run_wait", {"run": self._header.id})
+        content = {"turns": self._people.awaited}
+        payload = activity(self._header.id, WAITING, self._log.seq, content)
+        self._log.add("ACTIVITY_SNAPSHOT", payload, [row])
+        return self._log.commit()
 
     async def record_turn(self, turn: Turn) -> None:
         """Queue a finished turn; it is committed before the next one is asked."""
@@ -206,6 +261,7 @@ class Journal:
 
     async def record_step(self, step: Step) -> bool:
         """Add a finished pass of a node; an earlier one must have gone the same way."""
+        self._people.step_ends(step.path)
         known = self._steps.get((step.path, step.visit, step.retry))
         if known is None:
             self.steps.append(step)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from agent_lab.contracts import JsonObject, RunRecord, Step, Turn
 from agent_lab.orchestrator.flow_metrics import total_usage
 from agent_lab.orchestrator.run_recorder import message_id
-from agent_lab.runs.events import DECISION, RESUMED, TERMINAL, RunEvent
+from agent_lab.runs.events import DECISION, RESUMED, TERMINAL, WAITING, RunEvent
 from agent_lab.runs.record import Progress, record_of
 from agent_lab.runs.run_header import RunHeader, header_of
 from agent_lab.runs.turn_rows import Key, KnownTurn, known_turns
@@ -59,6 +59,13 @@ class RunLog(NamedTuple):
     def executions(self) -> int:
         """How often it was begun or gone on with."""
         return 1 + sum(_is(event, RESUMED) for event in self.events)
+
+    def awaited(self) -> list[str]:
+        """The turns that people are to take before the run can go on."""
+        last = self.events[-1] if self.events else None
+        if last is None or self.row.status != "waiting" or not _is(last, WAITING):
+            return []
+        return list(last.payload["content"]["turns"])
 
     def record(self) -> RunRecord:
         """Compute the run's record."""

@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from agent_lab.contracts import RunRecord, RunRequest
-from agent_lab.errors import IdempotencyError, RunStateError, StorageError
+from agent_lab.errors import IdempotencyError, InvalidRequestError, RunStateError, StorageError
 from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.orchestrator.graph_builder import GraphBuilder
 from agent_lab.orchestrator.run_context import RunContext, utc_now
 from agent_lab.orchestrator.run_recorder import RunRecorder
+from agent_lab.orchestrator.turns import whole_characters
 from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.runs.archive import RunArchive
-from agent_lab.runs.events import Listener, RunEvent
-from agent_lab.runs.executions import DEFAULT_LIMITS, Executions, Limits
+from agent_lab.runs.events import WAITING, Listener, RunEvent
+from agent_lab.runs.executions import DEFAULT_LIMITS, Executions, Limits, Said
 from agent_lab.runs.following import follow_run
 from agent_lab.runs.log import RunLog
+from agent_lab.runs.people import chosen_turn
 from agent_lab.runs.preparation import Preparation, Prepared, new_run_id
 from agent_lab.runs.replay import ReplayReport, replay
 from agent_lab.storage.database import Database
@@ -175,10 +177,12 @@ class RunService(RunArchive):
             async with aclosing(self.follow(run_id)) as events:
                 async for event in events:
                     listener(event)
+                    if event.payload.get("activityType") == WAITING:
+                        break
         return await self.wait(run_id)
 
     async def wait(self, run_id: str) -> RunRecord:
-        """Wait until a run has ended, whoever executes it, and return its record.
+        """Wait until a run has ended, or waits for a person; return its record.
 
         Raises:
             UnknownRunError: There is no such run.
@@ -191,7 +195,7 @@ class RunService(RunArchive):
                 return record
         while True:
             log = await self.log(run_id)
-            if log.row.status in ENDED:
+            if log.row.status in (*ENDED, "waiting"):
                 return log.record()
             await asyncio.sleep(POLL_S)
 
@@ -221,6 +225,37 @@ class RunService(RunArchive):
             )
         await self._executions.go_on(prepared, detached=detached)
         return run_id
+
+    async def answer(self, run_id: str, text: str, *, turn: str | None = None) -> str:
+        """Say what a person has to say for whom a run waits; it goes on with that.
+
+        Args:
+            run_id: The run.
+            text: What they say.
+            turn: Which turn it is, `path:visit:retry`, where several are awaited.
+
+        Returns:
+            The turn.
+
+        Raises:
+            UnknownRunError: There is no such run.
+            RunStateError: It does not wait for that.
+            InvalidRequestError: The text is empty.
+            AgentLabError: As for a new run.
+        """
+        await self._executions.open()
+        said = whole_characters(text).strip()
+        if not said:
+            raise InvalidRequestError("The answer is empty.", hint="agent-lab runs answer ID TEXT")
+        execution = self._executions.active.get(run_id)
+        log = await self.log(run_id)
+        awaited = log.awaited() if execution is None else execution.journal.awaited
+        chosen = chosen_turn(run_id, awaited, turn)
+        if execution is not None and execution.journal.answer(chosen, said):
+            return chosen
+        prepared = await self._again(log)
+        await self._executions.go_on(prepared, detached=None, said=Said(chosen, said))
+        return chosen
 
     async def replay(self, run_id: str) -> ReplayReport:
         """Take a run's way again by its journal alone: nobody is asked, nothing is written.
@@ -342,6 +377,11 @@ class RunService(RunArchive):
         run_id, status = log.header.id, log.row.status
         if run_id in self._executions.active:
             raise RunStateError(f"The run `{run_id}` is being executed.")
+        if status == "waiting":
+            raise RunStateError(
+                f"The run `{run_id}` waits for {', '.join(f'`{name}`' for name in log.awaited())}.",
+                hint=f"agent-lab runs answer {run_id} TEXT",
+            )
         if status == "completed":
             raise RunStateError(
                 f"The run `{run_id}` is completed.", hint=f"agent-lab runs show {run_id}"

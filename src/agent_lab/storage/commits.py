@@ -33,6 +33,7 @@ Kind = Literal[
     "event",
     "run_start",
     "run_status",
+    "run_wait",
     "run_end",
 ]
 Row: TypeAlias = dict[str, Any]
@@ -138,6 +139,11 @@ _STATEMENTS: Mapping[Kind, Callable[[Dialect], Insert | Update]] = MappingProxyT
         "event": lambda _: insert(run_events),
         "run_start": lambda _: _this_run("status", "started_at"),
         "run_status": lambda _: _this_run("status"),
+        "run_wait": lambda _: (
+            update(runs)
+            .where(runs.c.id == bindparam("run"))
+            .values(status=literal_column("'waiting'"), worker=literal_column("NULL"))
+        ),
         "run_end": lambda _: _this_run(*_RUN_END),
     }
 )
