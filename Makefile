@@ -19,7 +19,7 @@ export PROMPT
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help setup setup-dev weights demo serve test test-live faults doubles check wheels docs lock \
+.PHONY: help setup setup-dev weights demo serve test test-live faults chaos doubles check wheels docs lock \
 	clean
 
 help:  ## list the targets
@@ -61,6 +61,11 @@ test-live: setup-dev  ## smoke tests against the real hosts whose key is set (th
 
 faults: setup-dev  ## print what the gateway makes of every way in which a host can fail
 	$(BIN)/python -m tests.faults.matrix
+
+chaos: setup-dev  ## kill processes at random, hundreds of times, and count what is lost or paid twice
+	$(BIN)/python -m tests.chaos.campaign --kills 500 --database sqlite
+	$(BIN)/python -m tests.chaos.campaign --kills 100 --database postgres
+	$(BIN)/python -m tests.chaos.every_event
 
 doubles:  ## install the independent doubles of the two wires, for the heavy tests
 	@PYTHON=$(PYTHON) tests/doubles/install.sh

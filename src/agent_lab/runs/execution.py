@@ -112,6 +112,9 @@ class Execution:
         self._released = True
         if self._task is not None:
             self._task.cancel()
+        elif not self.done.done():
+            self.done.set_result(None)
+            self.live.close()
 
     async def _run(
         self, context: RunContext, builder: GraphBuilder, outputs: Path

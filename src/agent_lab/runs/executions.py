@@ -111,6 +111,7 @@ class Executions:
         self._starting: dict[str, asyncio.Future[None]] = {}
         self._stopping: set[asyncio.Future[None]] = set()
         self._kept_flows: set[str] = set()
+        self.is_closing = False
         self._is_open = False
         self._opening = asyncio.Lock()
 
@@ -132,6 +133,7 @@ class Executions:
 
     async def close(self) -> None:
         """Stop executing, and commit what is queued; the runs are left to others."""
+        self.is_closing = True
         for execution in tuple(self.active.values()):
             execution.release()
         await self._dispatcher.stop()

@@ -109,7 +109,8 @@ class LiveReader:
 
     def __init__(self, live: LiveRun, after: int) -> None:
         self._live = live
-        self._after = after
+        self.after = after
+        """The last event of the log that was handed on."""
         self._unread: deque[RunEvent] = deque()
         self._shown: dict[str, Shown] = {}
         self._missed = True  # what came before this reader
@@ -178,9 +179,9 @@ class LiveReader:
 
     def _whole(self, event: RunEvent) -> Iterator[RunEvent]:
         """An event, unless it is known, after what was not yet shown of its turn."""
-        if event.seq is None or event.seq <= self._after:
+        if event.seq is None or event.seq <= self.after:
             return
-        self._after = event.seq
+        self.after = event.seq
         if event.type == "TEXT_MESSAGE_START":
             self._shown[event.payload["messageId"]] = Shown()
         elif event.type == "TEXT_MESSAGE_END":

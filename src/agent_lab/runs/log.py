@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from agent_lab.contracts import JsonObject, RunRecord, Step, Turn
+from agent_lab.errors import RunStateError
 from agent_lab.orchestrator.flow_metrics import total_usage
 from agent_lab.orchestrator.run_recorder import message_id
 from agent_lab.runs.events import DECISION, RESUMED, TERMINAL, WAITING, RunEvent
@@ -66,6 +67,28 @@ class RunLog(NamedTuple):
         if last is None or self.row.status != "waiting" or not _is(last, WAITING):
             return []
         return list(last.payload["content"]["turns"])
+
+    def check_resumable(self) -> None:
+        """See that the run can be gone on with, as far as it is up to it.
+
+        Raises:
+            RunStateError: It cannot: nothing of it could come out otherwise.
+        """
+        run_id, status = self.header.id, self.row.status
+        if status == "waiting":
+            raise RunStateError(
+                f"The run `{run_id}` waits for {', '.join(f'`{n}`' for n in self.awaited())}.",
+                hint=f"agent-lab runs answer {run_id} TEXT",
+            )
+        if status == "completed":
+            raise RunStateError(
+                f"The run `{run_id}` is completed.", hint=f"agent-lab runs show {run_id}"
+            )
+        if status == "failed" and not self.events[-1].payload.get("resumable"):
+            raise RunStateError(
+                f"The run `{run_id}` failed, and would fail again: failed turns are kept.",
+                hint="agent-lab run … asks anew",
+            )
 
     def record(self) -> RunRecord:
         """Compute the run's record."""

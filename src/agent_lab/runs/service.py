@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from agent_lab.contracts import RunRecord, RunRequest
-from agent_lab.errors import IdempotencyError, InvalidRequestError, RunStateError, StorageError
+from agent_lab.errors import (
+    IdempotencyError,
+    InvalidRequestError,
+    RunStateError,
+    ShuttingDownError,
+    StorageError,
+)
 from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.orchestrator.graph_builder import GraphBuilder
@@ -187,6 +193,7 @@ class RunService(RunArchive):
         Raises:
             UnknownRunError: There is no such run.
             StorageError: It broke off, and can be resumed.
+            ShuttingDownError: The lab was closed before.
         """
         execution = self._executions.active.get(run_id)
         if execution is not None:
@@ -197,6 +204,11 @@ class RunService(RunArchive):
             log = await self.log(run_id)
             if log.row.status in (*ENDED, "waiting"):
                 return log.record()
+            if self._executions.is_closing:
+                raise ShuttingDownError(
+                    f"The lab is closed; the run `{run_id}` has not ended.",
+                    hint=f"agent-lab runs resume {run_id}",
+                )
             await asyncio.sleep(POLL_S)
 
     async def resume(self, run_id: str, *, detached: bool = True) -> str:
@@ -215,7 +227,9 @@ class RunService(RunArchive):
         await self._executions.open()
         await self._executions.bury()
         log = await self.log(run_id)
-        self._check_resumable(log)
+        if run_id in self._executions.active:
+            raise RunStateError(f"The run `{run_id}` is being executed.")
+        log.check_resumable()
         prepared = await self._again(log)
         if self._preparation.has_changed(log.header):
             logger.warning(
@@ -361,7 +375,7 @@ class RunService(RunArchive):
         """What came of a run that the same caller has asked for before."""
         await self._executions.bury()
         row = await self._store.row(run_id)
-        if row.status in ENDED:
+        if row.status in ("completed", "failed", "waiting"):
             return await self.record(run_id)
         try:
             await self.resume(run_id, detached=False)
@@ -372,25 +386,6 @@ class RunService(RunArchive):
                 details={"run_id": run_id},
             ) from None
         return await self.wait(run_id)
-
-    def _check_resumable(self, log: RunLog) -> None:
-        run_id, status = log.header.id, log.row.status
-        if run_id in self._executions.active:
-            raise RunStateError(f"The run `{run_id}` is being executed.")
-        if status == "waiting":
-            raise RunStateError(
-                f"The run `{run_id}` waits for {', '.join(f'`{name}`' for name in log.awaited())}.",
-                hint=f"agent-lab runs answer {run_id} TEXT",
-            )
-        if status == "completed":
-            raise RunStateError(
-                f"The run `{run_id}` is completed.", hint=f"agent-lab runs show {run_id}"
-            )
-        if status == "failed" and not log.events[-1].payload.get("resumable"):
-            raise RunStateError(
-                f"The run `{run_id}` failed, and would fail again: failed turns are kept.",
-                hint="agent-lab run … asks anew",
-            )
 
 
 def _digest(request: RunRequest) -> str:

@@ -89,6 +89,8 @@ class Lease:
                     await self._look_around()
             except StorageError as error:
                 logger.warning("The lease is not renewed: %s", error.message)
+            except Exception:  # whoever stops saying that it lives counts as dead
+                logger.exception("Looking after runs failed by a fault of the lab itself")
 
     async def _renew(self) -> None:
         until = self._now() + timedelta(seconds=self._lease_s)
