@@ -4,11 +4,7 @@ import hashlib
 import io
 import json
 import os
-import pty
-import select
-import shutil
 import signal
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +13,7 @@ import pytest
 
 from agent_lab import __version__
 from agent_lab.contracts import RunRecord
-from tests.cli.conftest import Run, saved_runs, started
+from tests.cli.conftest import Run, on_a_terminal, saved_runs, started
 
 pytestmark = pytest.mark.usefixtures("fake_model")
 SMALLEST = "smollm2-135m"
@@ -157,40 +153,6 @@ def test_another_model_than_the_default_one_says_so_aloud(
     assert {turn.fallback_from for turn in turns} == {"qwen2.5-coder-1.5b"}
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        pytest.param(("--model", "fake"), id="scripted"),
-        pytest.param(
-            ("--role", f"challenger={SMALLEST}", "--max-tokens", "2000", "--seed", "1"),
-            id="real model",
-            marks=pytest.mark.weights(SMALLEST),
-        ),
-    ],
-)
-def test_ctrl_c_in_mid_turn_says_what_is_saved(arguments: tuple[str, ...], fake_model, request):
-    fake_model(2.0 if "scripted" in request.node.name else 0.0)
-    with started("run", "challenge", "Tell a long story.", "--stream", *arguments) as process:
-        assert process.stderr is not None
-        shown = ""
-        while "challenger" not in shown:
-            shown += process.stderr.read(1)
-        process.stderr.readline()
-        process.stderr.read(4)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert out == ""
-    [saved] = saved_runs()
-    assert saved["status"] == "cancelled"
-    # A real challenger may have been brief, and done before the signal came.
-    assert len(saved["turns"]) in ((1,) if "scripted" in request.node.name else (1, 2))
-    ended = "1 turn is" if len(saved["turns"]) == 1 else "2 turns are"
-    where = f"outputs/challenge_flows/{saved['id']}"
-    assert f"\nagent-lab: Interrupted. {ended} saved in `{where}" in err
-    assert "Traceback" not in err
-
-
 def test_ctrl_c_in_a_pull_says_that_what_was_fetched_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -220,21 +182,6 @@ def test_ctrl_c_in_direct_mode_is_said_on_a_line_of_its_own(fake_model):
     fake_model(2.0)
     shown = on_a_terminal("ask", "Why?", interrupt_after="a ", code=130)
     assert shown.splitlines()[-1] == "agent-lab: Interrupted."
-
-
-def test_ctrl_c_does_not_claim_to_have_saved_what_could_not_be(fake_model):
-    fake_model(2.0)
-    with started("run", "challenge", "Why?", "--stream") as process:
-        assert process.stderr is not None
-        shown = ""
-        while "creator" not in shown:
-            shown += process.stderr.read(1)
-        shutil.rmtree("outputs")
-        Path("outputs").write_text("in the way", "utf-8")
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Interrupted. The run could not be saved in `outputs/challenge_flows/" in err
 
 
 def test_on_a_terminal_the_answer_is_shown_once():
@@ -280,40 +227,3 @@ def test_on_a_terminal_missing_weights_are_offered_to_be_pulled(
     assert "Pull it now? [Y/n]" in shown
     assert ("3 turns in" in shown) == (code == 0)
     assert len(saved_runs()) == (1 if code == 0 else 0)
-
-
-def on_a_terminal(
-    *arguments: str, typed: str = "", interrupt_after: str = "", code: int = 0
-) -> str:
-    """What a terminal shows of a command."""
-    master, terminal = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "agent_lab.cli.main", *arguments],
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-    ) as process:
-        os.close(terminal)
-        os.write(master, typed.encode())
-        shown = ""
-        if interrupt_after:
-            while interrupt_after not in shown:
-                shown += os.read(master, 1).decode(errors="replace")
-            process.send_signal(signal.SIGINT)
-        shown += _read_all(master)
-    assert process.returncode == code
-    return shown
-
-
-def _read_all(master: int) -> str:
-    chunks = []
-    while select.select([master], [], [], 30)[0]:
-        try:
-            chunk = os.read(master, 4096)
-        except OSError:
-            break
-        if not chunk:
-            break
-        chunks.append(chunk)
-    os.close(master)
-    return b"".join(chunks).decode()

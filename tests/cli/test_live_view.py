@@ -131,6 +131,26 @@ def test_what_broke_off_before_our_eyes_is_said_to_begin_anew():
     assert out.count("━━") == 1
 
 
+def test_what_is_decided_between_turns_holds_none_of_them_up():
+    decided = event("ACTIVITY_SNAPSHOT", messageId="run:decision:1", activityType="lab.decision")
+    assert shown(begun("a"), decided, start("a"), piece("a", "A")).endswith("━━ 1 · a · fake\nA")
+
+
+def test_a_turn_whose_pieces_nobody_saw_is_shown_whole():
+    out = shown(begun("a", "b"), start("a"), end("a", "from the log"), start("b"), piece("b", "B"))
+    assert "━━ 1 · a · fake\nfrom the log\n" in out
+    assert shown(begun("a"), start("a"), piece("a", "A"), end("a", "A")).count("A") == 1
+
+
+def test_a_run_that_is_gone_on_with_counts_its_turns_on():
+    written = io.StringIO()
+    view = LiveView(verbose=False, console=plain_console(file=written, stderr=False))
+    view.count_from(2)
+    view(begun("a"))
+    view(start("a"))
+    assert "━━ 3 · a · fake" in written.getvalue()
+
+
 def test_a_run_that_stops_shows_how_far_its_turns_came():
     stopped = event("RUN_ERROR", code="cancelled", message="", result={})
     out = shown(begun("a", "b"), start("a"), start("b"), piece("b", "B"), piece("a", "A"), stopped)

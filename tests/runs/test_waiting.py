@@ -63,6 +63,8 @@ async def test_a_run_waits_and_goes_on_with_what_the_person_says(place: Place):
     assert (person.text, person.source, person.model_resolved) == ("No, it is wrong.", "person", "")
     assert "No, it is wrong." in record.turns[2].messages[-1].content
     assert [call.role for call in (*provider.calls, *later.calls)] == ["draft", "final"]
+    report = await runs.replay(record.id)
+    assert (report.turns, report.differences) == (3, ())
     await runs.aclose()
 
 

@@ -1,5 +1,6 @@
 """Shows a run on the terminal while it happens: every turn as it is written, and what it took."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,17 @@ def plain_console(**options: Any) -> "Console":
 
     plain = {"stderr": True, "soft_wrap": True, "highlight": False, "markup": False}
     return Console(**(plain | options))
+
+
+def view_if_wanted(stream: bool | None, *, verbose: bool) -> "LiveView | None":
+    """A view, if anybody is going to look.
+
+    Args:
+        stream: Whether it is wanted; None: on a terminal only, or for the prompts.
+        verbose: Also show the prompts.
+    """
+    wanted = sys.stderr.isatty() or verbose if stream is None else stream
+    return LiveView(verbose=verbose) if wanted else None
 
 
 class LiveView:
@@ -62,10 +74,26 @@ class LiveView:
             "TEXT_MESSAGE_START": self._turn_started,
             "TEXT_MESSAGE_CONTENT": self._delta,
             "TEXT_MESSAGE_END": self._turn_ended,
+            "ACTIVITY_SNAPSHOT": self._activity,
             "RUN_ERROR": self._stopped,
         }.get(event.type)
         if show is not None:
             show(event)
+
+    def count_from(self, turns: int) -> None:
+        """Number the turns after those that an earlier execution had."""
+        self._turns = turns
+
+    def end(self) -> None:
+        """Leave the terminal as it was found, with the cursor on a line of its own."""
+        self._waiting.stop()
+        if self._writing:
+            self._writing = False
+            self._console.print()
+
+    def show_cursor(self) -> None:
+        """Show the cursor that `end` would show, whatever else is going on."""
+        self._console.show_cursor()
 
     def has_shown(self, text: str) -> bool:
         """Whether the last turn on the screen was this text, whatever it was closed with."""
@@ -90,7 +118,7 @@ class LiveView:
     def _turn_started(self, event: "RunEvent") -> None:
         told = event.payload["metadata"]
         role = _speaker(event.payload["messageId"], event.payload["name"])
-        self._streamed = ""
+        self._streamed, self._writing = "", False
         if event.payload["messageId"] == self._turn:
             self._console.print("\n↻ broke off; it begins anew", style="yellow")
             return
@@ -125,8 +153,10 @@ class LiveView:
         from agent_lab.contracts import Turn
 
         self._waiting.stop()
-        self._writing = False
         turn = Turn.model_validate(event.payload["turn"])
+        if not self._writing:
+            self._whole(turn)  # from the log, which keeps no pieces
+        self._writing = False
         if turn.error is not None:
             self._console.print(f"\n✗ {safe(turn.error.message)}", style="red")
             return
@@ -137,14 +167,33 @@ class LiveView:
         if turn.finish_reason == "length":
             self._console.print("Cut at its token limit; --max-tokens raises it.", style="yellow")
 
+    def _whole(self, turn: "Turn") -> None:
+        if turn.reasoning:
+            self._console.print(safe(turn.reasoning), style="dim italic")
+        self._streamed = safe(turn.text)
+        self._console.print(self._streamed, end="")
+
+    def _activity(self, event: "RunEvent") -> None:
+        line = resumed(event)
+        if line:
+            self.end()
+            self._console.print(f"\n↻ {line}", style="yellow")
+
     def _stopped(self, event: "RunEvent") -> None:
-        self._waiting.stop()
-        if self._writing:
-            self._console.print()
+        self.end()
 
     def _colour(self, role: str) -> str:
         self._colours.setdefault(role, COLOURS[len(self._colours) % len(COLOURS)])
         return self._colours[role]
+
+
+def resumed(event: "RunEvent") -> str:
+    """What is said when a run is gone on with; empty: this is another event."""
+    if event.payload.get("activityType") != "lab.run_resumed":
+        return ""
+    turns = event.payload["content"]["turns"]
+    number = "1 turn is" if turns == 1 else f"{turns} turns are"
+    return f"{number} in the journal, and not asked again."
 
 
 def _speaker(message_id: str, name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent_lab import __version__
-from agent_lab.cli import ask, flows, models, run, serve
+from agent_lab.cli import ask, db, flows, models, run, runs, serve
 from agent_lab.cli.outputs import INTERRUPTED, Interrupted, fail, say
 from agent_lab.errors import AgentLabError
 
@@ -23,8 +23,10 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("ask")(ask.ask)
 app.command("serve")(serve.serve)
+app.add_typer(runs.app, name="runs")
 app.add_typer(flows.app, name="flows")
 app.add_typer(models.app, name="models")
+app.add_typer(db.app, name="db")
 
 
 def _say_version(wanted: bool) -> None:

@@ -58,6 +58,16 @@ Sources = Annotated[
     typer.Argument(metavar="[NAME|FILE]…", help="Flows, or JSON files; none: all shipped flows."),
 ]
 Lang = Annotated[Literal["en", "es"], typer.Option(help="Language of names and prompts.")]
+Stream = Annotated[
+    bool | None,
+    typer.Option(help="Show the turns on stderr as they come; else only on a terminal."),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the prompts.")]
+RunId = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run's id, its beginning or end (4 characters), or: last"),
+]
+FlowName = Annotated[str | None, typer.Option("--flow", metavar="NAME", help="Only of this flow.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write the whole record as JSON.")]
 OutputFile = Annotated[
     Path | None,

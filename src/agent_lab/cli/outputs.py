@@ -65,7 +65,7 @@ class Output:
 
     def __init__(self, file: Path | None, *, as_json: bool) -> None:
         self._file = file
-        self._as_json = as_json
+        self.as_json = as_json
 
     def check(self) -> None:
         """Find out before anything is paid for whether the result can be written.
@@ -86,10 +86,10 @@ class Output:
             result: What `--json` shows.
             already_seen: The text stands on the terminal already.
         """
-        content = result.model_dump_json(indent=2) if self._as_json else text
+        content = result.model_dump_json(indent=2) if self.as_json else text
         if self._file is not None:
             from agent_lab.runs.files import write_atomically
 
             write_atomically(self._file, content.rstrip() + "\n", _HINT)
-        elif self._as_json or not already_seen:
+        elif self.as_json or not already_seen:
             typer.echo(safe(content) if sys.stdout.isatty() else content, color=True)

@@ -1,23 +1,23 @@
 """`agent-lab run`: a flow on a question, watched turn by turn."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from agent_lab.cli import options
+from agent_lab.cli.answering import ask_here
 from agent_lab.cli.flow_sources import read_source
 from agent_lab.cli.inputs import flow_inputs, models_by_role, read_attachments, read_prompt
-from agent_lab.cli.live_view import COMPLETED, LiveView
-from agent_lab.cli.outputs import Interrupted, Output, fail, say
-from agent_lab.cli.session import open_settings, say_fallback, with_lab
+from agent_lab.cli.live_view import view_if_wanted
+from agent_lab.cli.outputs import Output
+from agent_lab.cli.session import open_settings, with_lab
+from agent_lab.cli.watching import Watch, tell, watched
 
 if TYPE_CHECKING:
     from agent_lab.contracts import JsonObject, RunRecord, RunRequest
     from agent_lab.flows.graph_configs import FlowConfig
     from agent_lab.lab import Lab
-    from agent_lab.runs.events import RunEvent
 
 
 def run(
@@ -50,14 +50,11 @@ def run(
         Literal["en", "es"] | None,
         typer.Option(help="Language of the prompts; else that of the question."),
     ] = None,
-    stream: Annotated[
-        bool | None,
-        typer.Option(help="Show the turns on stderr as they come; else only on a terminal."),
-    ] = None,
+    stream: options.Stream = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say what would be asked of whom; ask nobody.")
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the prompts.")] = False,
+    verbose: options.Verbose = False,
     as_json: options.AsJson = False,
     output: options.OutputFile = None,
 ) -> None:
@@ -95,61 +92,13 @@ def run(
     if plan:
         _plan(request, own, result)
         return
-    shown = sys.stderr.isatty() or verbose if stream is None else stream
-    watch = Watch(LiveView(verbose=verbose) if shown else None)
-    _tell(_run(request, own, watch), watch, result)
+    watch = Watch(view_if_wanted(stream, verbose=verbose))
+    tell(ask_here(_run(request, own, watch), watch), watch, result)
 
 
 def _budget(*, allow_unpriced: bool, **limits: float | None) -> "JsonObject | None":
     given = {name: limit for name, limit in limits.items() if limit is not None}
     return {**given, "allow_unpriced": allow_unpriced} if given else None
-
-
-def _tell(record: "RunRecord", watch: "Watch", result: Output) -> None:
-    """Say how a run ended, and write its answer."""
-    for reason in record.degraded:
-        say(f"Degraded: {reason}")
-    if record.error is not None:
-        raise typer.Exit(fail(record.error))
-    if record.stop_reason != COMPLETED and watch.view is None:
-        say(f"Stopped: {record.stop_reason}")
-    seen = watch.view is not None and sys.stdout.isatty() and watch.view.has_shown(record.output)
-    result.write(record.output, record, already_seen=seen)
-
-
-class Watch:
-    """Listens to a run for the command line.
-
-    Args:
-        view: Shows it; None: nobody looks.
-    """
-
-    def __init__(self, view: LiveView | None) -> None:
-        self.view = view
-        self.run_id = ""
-        self.finished = 0
-        """Turns that are in the record."""
-
-    def __call__(self, event: "RunEvent") -> None:
-        """Take one event."""
-        if event.type == "RUN_STARTED":
-            self._run_started(event)
-        self.finished += event.type == "TEXT_MESSAGE_END"
-        if self.view is not None:
-            self.view(event)
-
-    def left_behind(self, path: Path) -> str:
-        """What an interrupted run leaves."""
-        if not path.exists():
-            return f"The run could not be saved in `{path}`."
-        turns = "1 turn is" if self.finished == 1 else f"{self.finished} turns are"
-        return f"{turns} saved in `{path}`."
-
-    def _run_started(self, event: "RunEvent") -> None:
-        self.run_id = event.run_id
-        cast = event.payload["cast"]
-        for meant, answering in {(member["fallback_from"], member["model"]) for member in cast}:
-            say_fallback(meant, answering)
 
 
 def _plan(request: "RunRequest", own: "FlowConfig | None", result: Output) -> None:
@@ -164,18 +113,6 @@ def _plan(request: "RunRequest", own: "FlowConfig | None", result: Output) -> No
 
 def _run(request: "RunRequest", own: "FlowConfig | None", watch: Watch) -> "RunRecord":
     async def work(lab: "Lab") -> "RunRecord":
-        record = await lab.runs.run(request, watch)
-        if watch.view is not None:
-            watch.view.summary(record, lab.runs.record_path(record.flow, record.id))
-        return record
+        return await lab.runs.run(request, watch)
 
-    settings = open_settings()
-    try:
-        return with_lab(settings, work, own)
-    except KeyboardInterrupt:
-        if not watch.run_id:
-            raise
-        from agent_lab.runs.record import record_path
-
-        path = record_path(settings.outputs_dir, request.flow, watch.run_id)
-        raise Interrupted(watch.left_behind(path)) from None
+    return watched(watch, work, own)

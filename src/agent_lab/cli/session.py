@@ -1,12 +1,12 @@
 """What every command does at its edge: settings, logs, the lab, and weights that are missing."""
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from agent_lab.cli.interrupts import run_interruptible
 from agent_lab.cli.outputs import say
 from agent_lab.cli.pulling import pull_models
 from agent_lab.errors import WeightsMissingError
@@ -42,6 +42,8 @@ def with_lab(
     settings: "Settings",
     work: "Callable[[Lab], Awaitable[Result]]",
     own: "FlowConfig | None" = None,
+    *,
+    last_words: Callable[[], str] | None = None,
 ) -> Result:
     """Build a lab, do some work with it, and free its models.
 
@@ -51,6 +53,7 @@ def with_lab(
         settings: The settings.
         work: What is done.
         own: A flow that the lab has beside those that are shipped.
+        last_words: What a second Ctrl-C leaves behind; None: nothing worth saying.
     """
     from ulid import ULID
 
@@ -66,13 +69,13 @@ def with_lab(
                 return await work(lab)
 
     try:
-        return asyncio.run(session())
+        return run_interruptible(session(), last_words)
     except WeightsMissingError as error:
         key = error.details.get("model")
         if key is None or not _pull_is_wanted(error):
             raise
     pull_models(settings, [key])
-    return asyncio.run(session())
+    return run_interruptible(session(), last_words)
 
 
 def say_fallback(meant: str | None, answering: str) -> None:

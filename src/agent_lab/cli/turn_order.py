@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from agent_lab.runs.events import RunEvent
 
 STARTS, ENDS = "TEXT_MESSAGE_START", "TEXT_MESSAGE_END"
+OF_TURNS = (STARTS, "TEXT_MESSAGE_CONTENT", ENDS)
 LAST = ("RUN_FINISHED", "RUN_ERROR")
 
 
@@ -23,12 +24,12 @@ class OneAtATime:
 
     def __call__(self, event: "RunEvent") -> Iterator["RunEvent"]:
         """Take an event; give those whose time has come."""
-        turn = event.payload.get("messageId")
-        if turn is None:
+        if event.type not in OF_TURNS:
             if event.type in LAST:
                 yield from self._rest()
             yield event
             return
+        turn = event.payload["messageId"]
         kept = self._kept.setdefault(turn, [])
         if next(iter(self._kept)) != turn:
             if event.type == STARTS:

@@ -8,6 +8,7 @@ from agent_lab.contracts import RunRecord
 from agent_lab.runs.listing import RunPage, page_of
 from agent_lab.runs.log import RunLog, read_log
 from agent_lab.runs.record import record_path
+from agent_lab.runs.worker import is_gone
 from agent_lab.storage.run_queries import RunFilter
 from agent_lab.storage.run_store import RunStore
 
@@ -61,8 +62,10 @@ class RunArchive:
         Raises:
             StorageError: The database cannot be read.
         """
-        now = self._now()
-        return page_of(await self._store.listed(which, before=after, most=most + 1, now=now), most)
+        rows = await self._store.listed(
+            which, before=after, most=most + 1, now=self._now(), is_gone=is_gone
+        )
+        return page_of(rows, most)
 
     async def prune(self, which: RunFilter, *, files: bool = True) -> int:
         """Delete runs that have ended, with their turns and logs.

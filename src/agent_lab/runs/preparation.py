@@ -119,12 +119,15 @@ class Preparation:
         )
         return Prepared(header, flow)
 
-    async def prepare_again(self, header: RunHeader, definition: JsonObject | None) -> Prepared:
+    async def prepare_again(
+        self, header: RunHeader, definition: JsonObject | None, *, asks: bool = True
+    ) -> Prepared:
         """See that a run can be gone on with, by the flow with which it was started.
 
         Args:
             header: The run.
             definition: Its flow, as the database kept it.
+            asks: Whether models are going to be asked.
 
         Raises:
             JournalMismatchError: A flow is not what it was any more.
@@ -137,13 +140,14 @@ class Preparation:
             if name not in self._flows or self._flows[name].version != version:
                 raise _changed(f"The flow `{name}`, which a node runs, is not what it was")
         plan, _ = self._builder.prepare(flow, header.request.inputs)
-        await self._models(plan, header.request, self._wishes(plan, header.request))
+        if asks:
+            await self._models(plan, header.request, self._wishes(plan, header.request))
         return Prepared(header, flow)
 
     def has_changed(self, header: RunHeader) -> bool:
-        """Whether the flow of this name is another one now than when the run was started."""
+        """Whether the flow of this name is another one than when the run was started."""
         current = self._flows.get(header.flow)
-        return current is None or current.version != header.flow_version
+        return current is not None and current.version != header.flow_version
 
     def _flow(self, name: str) -> FlowConfig:
         if name not in self._flows:

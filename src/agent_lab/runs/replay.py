@@ -42,7 +42,11 @@ class _Sealed(NoRecorder):
         self.turns = 0
 
     @override
-    async def begin_turn(self, asked: AskedTurn) -> Turn | None:
+    async def ask_person(self, asked: AskedTurn) -> Turn:
+        return await self.begin_turn(asked)
+
+    @override
+    async def begin_turn(self, asked: AskedTurn) -> Turn:
         known = self._log.turns.get((asked.path, asked.visit, asked.retry))
         if known is None or not known.ended:
             raise _NotInJournalError(f"The turn `{asked.message_id}` is not in the journal.")

@@ -281,16 +281,16 @@ class RunService(RunArchive):
         """
         await self._executions.open()
         log = await self.log(run_id)
-        prepared = await self._again(log)
+        prepared = await self._again(log, asks=False)
 
         def context(recorder: RunRecorder) -> RunContext:
             return self._executions.context(log.header, recorder)
 
         return await replay(log, prepared.flow, context, self._builder)
 
-    async def _again(self, log: RunLog) -> Prepared:
+    async def _again(self, log: RunLog, *, asks: bool = True) -> Prepared:
         definition = await self._store.flow(log.header.flow_version)
-        return await self._preparation.prepare_again(log.header, definition)
+        return await self._preparation.prepare_again(log.header, definition, asks=asks)
 
     async def cancel(self, run_id: str) -> RunRecord:
         """Stop a run for good; what it has is kept, and it can be resumed.

@@ -97,6 +97,7 @@ class _Writer:
         self.why_dead: StorageError | None = None
         self._closing = threading.Event()
         self._connection: Connection | None = None
+        self._in_hand: list[Change] = []
 
     def check(self) -> None:
         """See that the thread is there, or start it."""
@@ -123,12 +124,13 @@ class _Writer:
         except BaseException as bug:  # else everybody would wait for ever
             logger.exception("The writer has died; nothing is kept any more")
             self.why_dead = StorageError(f"The lab's writer has died: {bug!r}.")
-            while True:
+            _tell(_all_failed(self._in_hand, self.why_dead))
+            while not self._closing.is_set() or not self.queue.empty():
                 self._fail(self.queue.get())
 
     def _take(self, first: Change | _Call | None) -> bool:
         """Do what is queued; false: it was the last."""
-        batch: list[Change] = []
+        batch = self._in_hand = []
         item = first
         while isinstance(item, Change):
             batch.append(item)
@@ -140,6 +142,7 @@ class _Writer:
                 break
         if batch:
             _tell(self._commit(batch))
+            self._in_hand = []
         if isinstance(item, _Call):
             self._do(item)
         return item is not None

@@ -28,6 +28,7 @@ _HINTS = {
     "read-only": "Make the file and its folder writable, or AGENT_LAB_HOME=FOLDER",
     "locked": "End the program that holds it, then: agent-lab runs resume RUN_ID",
     "unable to open": "AGENT_LAB_HOME=FOLDER or AGENT_LAB_DATABASE_URL=… names another place",
+    "disk i/o": "Free some space, or look at the disk, then: agent-lab runs resume RUN_ID",
     "malformed": "Put a copy of the file back; sqlite3 FILE .recover saves what can be read",
     "not a database": "AGENT_LAB_DATABASE_URL=sqlite:////another/file.db",
 }

@@ -74,18 +74,28 @@ def bury(connection: Connection, now: datetime, is_gone: Callable[[Worker], bool
         now: A lease that was to end before is over.
         is_gone: Whether a worker is known to have ended before its lease.
     """
-    for row in connection.execute(select(workers)).all():
-        if row.lease_until < now or is_gone(Worker(row.id, row.host, row.process)):
-            connection.execute(delete(workers).where(workers.c.id == row.id))
+    living = alive(connection, now, is_gone)
+    connection.execute(delete(workers).where(workers.c.id.not_in(living)))
+
+
+def alive(
+    connection: Connection, now: datetime, is_gone: Callable[[Worker], bool]
+) -> Sequence[str]:
+    """The workers that live; see `bury`."""
+    return [
+        row.id
+        for row in connection.execute(select(workers))
+        if row.lease_until >= now and not is_gone(Worker(row.id, row.host, row.process))
+    ]
 
 
 def orphans(connection: Connection) -> Sequence[Orphan]:
     """The runs whose worker is dead, oldest first."""
-    alive = select(workers.c.id)
+    living = select(workers.c.id)
     query = (
         select(runs.c.id, runs.c.detached)
         .where(runs.c.status.in_(OPEN))
-        .where(runs.c.worker.is_(None) | runs.c.worker.not_in(alive))
+        .where(runs.c.worker.is_(None) | runs.c.worker.not_in(living))
         .order_by(runs.c.id)
     )
     return [Orphan(row.id, row.detached) for row in connection.execute(query)]
@@ -100,8 +110,8 @@ def claim(
     detached: bool | None = None,
 ) -> Row[Any] | None:
     """Take a run over that no living worker has; see `RunStore.claim`."""
-    alive = select(workers.c.id).where(workers.c.id != worker.id)
-    free = runs.c.worker.is_(None) | runs.c.worker.not_in(alive)
+    others = select(workers.c.id).where(workers.c.id != worker.id)
+    free = runs.c.worker.is_(None) | runs.c.worker.not_in(others)
     values: dict[str, Any] = {"worker": worker.id, "status": "queued", "cancel_asked": False}
     if detached is not None:
         values["detached"] = detached

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
 
-from agent_lab.storage.tables import flow_versions, run_events, runs, turns, workers
+from agent_lab.storage.tables import flow_versions, run_events, runs, turns
 
 OPEN = ("queued", "running")
 """Statuses of runs that somebody must be at work on."""
@@ -81,11 +81,15 @@ def last_seq(connection: Connection, run_id: str) -> int:
 
 
 def listed(
-    connection: Connection, which: RunFilter, *, before: str | None, most: int, now: datetime
+    connection: Connection,
+    which: RunFilter,
+    *,
+    before: str | None,
+    most: int,
+    alive: Collection[str],
 ) -> Sequence[Any]:
     """Runs without their turns and texts, the latest first; see `RunStore.listed`."""
     shown = func.substr(runs.c.input, 1, INPUT_SHOWN).label("input")
-    alive = select(workers.c.id).where(workers.c.lease_until >= now)
     nobody = runs.c.worker.is_(None) | runs.c.worker.not_in(alive)
     orphaned = (runs.c.status.in_(OPEN) & nobody).label("orphaned")
     query = select(*_LISTED, shown, orphaned).where(*_conditions(which)).order_by(runs.c.id.desc())

@@ -58,7 +58,13 @@ class RunStore:
         return await self._read(lambda c: run_queries.run_of_key(c, key))
 
     async def listed(
-        self, which: RunFilter, *, before: str | None, most: int, now: datetime
+        self,
+        which: RunFilter,
+        *,
+        before: str | None,
+        most: int,
+        now: datetime,
+        is_gone: Callable[[Worker], bool],
     ) -> list[Any]:
         """Rows of runs without their texts, the latest first.
 
@@ -66,13 +72,17 @@ class RunStore:
             which: Which of them.
             before: The id of the last one that is known; None: from the latest on.
             most: How many.
-            now: To say whether the processes that execute them live.
+            now: A lease that was to end before is over.
+            is_gone: Whether a worker is known to have ended before its lease.
         """
-        return list(
-            await self._read(
-                lambda c: run_queries.listed(c, which, before=before, most=most, now=now)
+
+        def read(connection: Connection) -> list[Any]:
+            alive = run_owners.alive(connection, now, is_gone)
+            return list(
+                run_queries.listed(connection, which, before=before, most=most, alive=alive)
             )
-        )
+
+        return await self._read(read)
 
     async def completed(self, owner: str | None, most: int) -> tuple[Sequence[Any], Sequence[Any]]:
         """The latest completed runs of one owner, latest first, and what their turns said."""
