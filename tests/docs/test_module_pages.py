@@ -46,7 +46,7 @@ def test_a_record_tells_names_types_and_imports(records):
 
 def test_limits_are_those_of_the_import_contracts(records):
     layers, *others = records["src/agent_lab/flows/conditions.py"]["does_not"]
-    assert "agent_lab.orchestrator, agent_lab.deliberation, agent_lab.providers (" in layers
+    assert "agent_lab.deliberation, agent_lab.providers, agent_lab.storage (" in layers
     (pure,) = (limit for limit in others if "(Flows and deliberation are pure)" in limit)
     assert {"asyncio", "random", "time", "datetime"} <= set(re.findall(r"\w+", pure))
     hidden = (
