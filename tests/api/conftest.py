@@ -41,6 +41,20 @@ class Served(NamedTuple):
         async with self.http.post(path, json=body, headers=headers) as response:
             return response.status, await response.json()
 
+    async def start(self, **fields: Any) -> str:
+        """Start a run in the background; return its id."""
+        body = {"flow": "challenge", "input": "Why?", "background": True, **fields}
+        status, answer = await self.post("/api/runs", body)
+        assert status == 202, answer
+        run_id: str = answer["id"]
+        return run_id
+
+    async def watch(self, run_id: str, **query: int) -> list[tuple[str | None, dict[str, Any]]]:
+        """The events of a run to its end."""
+        async with self.http.get(f"/api/runs/{run_id}/events", params=query) as response:
+            assert response.status == 200
+            return await events_of(response)
+
     async def get(self, path: str) -> tuple[int, Any]:
         """Get JSON; return status and answer."""
         async with self.http.get(path) as response:

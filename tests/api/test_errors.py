@@ -109,6 +109,16 @@ async def test_what_is_not_there(served: Served, method: str, path: str, status:
     assert answer["error"]["hint"]
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/api/runs", "GET, POST"), ("/api/flows/validate", "POST"), ("/api/inference", "POST")],
+)
+async def test_another_method_is_told_those_that_there_are(served: Served, path: str, allowed: str):
+    async with served.http.options(path) as response:
+        assert response.status == 405
+        assert response.headers["allow"] == allowed
+
+
 @pytest.mark.parametrize("broken", [b"{", b"", b"\xff\xfe{}", b'{"prompt": "x"} trailing'])
 async def test_a_body_that_is_no_json(served: Served, broken: bytes):
     async with served.http.post("/api/inference", data=broken, headers=JSON) as response:

@@ -15,6 +15,7 @@ from agent_lab.api.wire.orchestrate import (
     OrchestrateRequest,
     OrchestrateResponse,
 )
+from agent_lab.api.wire.runs import StartRequest
 from agent_lab.config import Settings
 from agent_lab.flows.graph_configs import FLOW_CONFIGS
 from tests.api.conftest import Served
@@ -28,6 +29,11 @@ EXPECTED_ERRORS = {
     "/api/strategies/{name}": {404},
     "/api/providers/{name}": {404},
     "/api/providers/{name}/reset": {400, 404, 413, 415, 422},
+    "/api/runs": {400, 409, 413, 415, 422, 429, 503},
+    "/api/runs/{run_id}": {404, 503},
+    "/api/runs/{run_id}/events": {404, 409, 422, 503},
+    "/api/runs/{run_id}/cancel": {400, 404, 409, 413, 415, 422, 503},
+    "/api/runs/{run_id}/resume": {400, 404, 409, 413, 415, 422, 429, 503},
     "/readyz": {503},
 }
 
@@ -58,15 +64,17 @@ def test_every_path_of_the_first_lab_that_stays_is_described(description: Any):
 
 
 def test_every_error_status_is_described_and_none_is_500(description: Any):
-    for _, path, operation in operations(description):
-        described = {int(status) for status in operation["responses"]} - {200}
-        assert described >= EXPECTED_ERRORS.get(path, set()), path
+    for method, path, operation in operations(description):
+        described = {int(status) for status in operation["responses"] if int(status) >= 400}
+        if (method, path) != ("get", "/api/runs"):
+            assert described >= EXPECTED_ERRORS.get(path, set()), path
         assert 500 not in described, path
 
 
 def test_every_body_is_typed(description: Any):
     for method, path, operation in operations(description):
-        bodies = [*operation["responses"].values(), operation.get("requestBody")]
+        answers = {s: answer for s, answer in operation["responses"].items() if s != "204"}
+        bodies = [*answers.values(), operation.get("requestBody")]
         for body in filter(None, bodies):
             assert body["content"], (method, path)
             for content in body["content"].values():
@@ -77,7 +85,7 @@ def test_every_example_of_an_error_is_one(description: Any):
     for _, path, operation in operations(description):
         model = OrchestrateErrorBody if path.endswith("/orchestrate") else ErrorBody
         for status, response in operation["responses"].items():
-            if status != "200":
+            if int(status) >= 400:
                 model.model_validate(response["content"]["application/json"]["example"])
 
 
@@ -139,6 +147,7 @@ def test_the_events_of_a_stream_are_described(description: Any):
         (InferenceResponse, examples.INFERENCE_ANSWER),
         (OrchestrateRequest, examples.ORCHESTRATE),
         (OrchestrateResponse, examples.ORCHESTRATE_ANSWER),
+        (StartRequest, examples.RUN),
     ],
 )
 def test_every_example_is_what_it_shows(description: Any, model: Any, example: Any):

@@ -1,5 +1,10 @@
 """A run as server-sent events: what happened, in order, and nothing else."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
 import pytest
 from ag_ui.core import events as ag_ui
 from pydantic import TypeAdapter
@@ -7,7 +12,7 @@ from pydantic import TypeAdapter
 from agent_lab.api import run_stream
 from agent_lab.api.wire.events import RunStreamEvent, StepFinished, TextMessageStart
 from agent_lab.errors import ProviderUnavailableError
-from agent_lab.providers.local.scripted_provider import ScriptedProvider, ScriptedReply
+from agent_lab.providers.local.scripted_provider import Script, ScriptedProvider, ScriptedReply
 from tests.api.conftest import DEBATE, Clockwork, Serve, Served, each_event, events_of, slow
 
 STREAMED = {"prompt": "Why?", "stream": True}
@@ -15,8 +20,26 @@ SLOW_DEBATE = {role: slow(text) for role, text in DEBATE.items()}
 ag_ui_event: TypeAdapter[object] = TypeAdapter(ag_ui.Event)
 
 
-async def test_a_debate_is_streamed_turn_by_turn(served: Served):
-    async with served.http.post("/api/orchestrate", json=STREAMED) as response:
+@asynccontextmanager
+async def streamed(
+    serve: Serve, script: Script, body: dict[str, Any]
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """A stream whose models say nothing before its reader is there: pieces are for who is."""
+    clock = Clockwork()
+    async with (
+        serve(ScriptedProvider(script, sleep=clock.sleep)) as served,
+        served.http.post("/api/orchestrate", json=body) as response,
+    ):
+        await clock.begun.wait()
+        assert (await response.content.readline()).startswith(b"data: ")
+        await response.content.readline()
+        await response.content.readline()
+        clock.go_on.set()
+        yield response
+
+
+async def test_a_debate_is_streamed_turn_by_turn(serve: Serve):
+    async with streamed(serve, SLOW_DEBATE, STREAMED) as response:
         assert response.status == 200
         assert response.headers["content-type"].startswith("text/event-stream")
         assert response.headers["cache-control"] == "no-cache"
@@ -24,7 +47,7 @@ async def test_a_debate_is_streamed_turn_by_turn(served: Served):
         events = await events_of(response)
     turn = ["TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"]
     step = ["STEP_STARTED", *turn, "STEP_FINISHED"]
-    assert [data["type"] for _, data in events] == ["RUN_STARTED", *step * 3, "RUN_FINISHED"]
+    assert [data["type"] for _, data in events] == [*step * 3, "RUN_FINISHED"]
     started = [data["name"] for _, data in events if data["type"] == "TEXT_MESSAGE_START"]
     assert started == ["creator", "challenger", "refiner"]
 
@@ -59,10 +82,7 @@ async def test_a_step_says_what_it_found_and_a_turn_which_round_it_is(serve: Ser
 
 async def test_experts_who_speak_at_the_same_time_are_told_apart(serve: Serve):
     body = {**STREAMED, "flow_type": "multi_perspective"}
-    async with (
-        serve(lambda call: f"I am {call.role}.") as served,
-        served.http.post("/api/orchestrate", json=body) as response,
-    ):
+    async with streamed(serve, lambda call: slow(f"I am {call.role}."), body) as response:
         events = [data for _, data in await events_of(response)]
     for event in events:
         RunStreamEvent.validate_python(event)
@@ -83,11 +103,8 @@ async def test_the_id_is_the_place_in_the_log_and_pieces_have_none(served: Serve
 
 
 async def test_the_pieces_of_a_turn_are_its_text(serve: Serve):
-    thinking = ScriptedReply("one two three " * 50, reasoning="hm")
-    async with (
-        serve(lambda call: thinking) as served,
-        served.http.post("/api/orchestrate", json=STREAMED) as response,
-    ):
+    thinking = ScriptedReply("one two three " * 50, delay_s=1, reasoning="hm")
+    async with streamed(serve, lambda call: thinking, STREAMED) as response:
         events = [data for _, data in await events_of(response)]
     pieces = [data for data in events if data["type"] == "TEXT_MESSAGE_CONTENT"]
     for end in (data for data in events if data["type"] == "TEXT_MESSAGE_END"):

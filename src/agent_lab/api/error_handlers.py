@@ -77,7 +77,12 @@ async def _of_http(request: Request, error: HTTPException) -> JSONResponse:
     code, hint = _OF_STATUS.get(error.status_code, ("http_error", ""))
     said = f"{request.method} {request.url.path}: {error.detail}."
     info = ErrorInfo(code=code, message=said, hint=hint)
-    return render(request, info, error.status_code, error.headers)
+    headers = {**(error.headers or {})}
+    methods = request.app.state.methods.get(getattr(request.scope.get("route"), "path", ""))
+    if error.status_code == 405 and methods:
+        # FastAPI names those of one of a path's operations only.
+        headers["Allow"] = ", ".join(sorted(methods))
+    return render(request, info, error.status_code, headers)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

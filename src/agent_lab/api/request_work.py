@@ -21,6 +21,8 @@ class RequestWork:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.ending = False
         """Whether the server is on its way out: nothing new is begun."""
+        self.over = asyncio.Event()
+        """Set once nothing is waited for any more: whoever only watches has to go."""
 
     @property
     def open(self) -> int:
@@ -81,9 +83,10 @@ class RequestWork:
         while self._tasks and loop.time() < deadline and not hurry():
             await asyncio.wait(self._tasks, timeout=min(POLL_S, deadline - loop.time()))
         await asyncio.gather(*map(stop, tuple(self._tasks)))
+        self.over.set()
 
 
-async def stop(task: asyncio.Task[Any]) -> None:
+async def stop(task: asyncio.Future[Any]) -> None:
     """Cancel some work, and wait until it has stopped."""
     task.cancel()
     await asyncio.wait({task})

@@ -4,24 +4,33 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from agent_lab import __version__
 from agent_lab.api import error_handlers
 from agent_lab.api.body_limit import BodyLimit
-from agent_lab.api.endpoints import catalogue, inference, orchestrate, providers, system
+from agent_lab.api.endpoints import catalogue, inference, orchestrate, providers, runs, system
 from agent_lab.api.openapi import describe
 from agent_lab.api.request_frame import RequestFrame
 from agent_lab.api.request_work import RequestWork
 from agent_lab.config import Settings, load_settings
 from agent_lab.lab import Lab, build
 
-ROUTERS = (inference.router, orchestrate.router, catalogue.router, providers.router, system.router)
+ROUTERS = (
+    inference.router,
+    orchestrate.router,
+    runs.router,
+    catalogue.router,
+    providers.router,
+    system.router,
+)
 DESCRIPTION = """Language models, local and remote, deliberate on a question.
 
-`POST /api/orchestrate` runs a flow of several roles, `POST /api/inference` asks one model. Every
-error is `{"error": {code, message, hint, details, request_id}}`; a field that is not described
-here is refused, never ignored."""
+`POST /api/orchestrate` runs a flow of several roles, `POST /api/inference` asks one model.
+`POST /api/runs` starts runs that go on without their callers, and can be watched, stopped and
+resumed. Every error is `{"error": {code, message, hint, details, request_id}}`; a field that is
+not described here is refused, never ignored."""
 
 
 def create_app(settings: Settings | None = None, *, lab: Lab | None = None) -> FastAPI:
@@ -51,7 +60,7 @@ def create_app(settings: Settings | None = None, *, lab: Lab | None = None) -> F
         redirect_slashes=False,
         lifespan=_lifespan(settings, wired),
     )
-    app.state.lab, app.state.work = wired, RequestWork()
+    app.state.lab, app.state.work, app.state.methods = wired, RequestWork(), _methods()
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestFrame)
     error_handlers.install(app)
@@ -61,6 +70,15 @@ def create_app(settings: Settings | None = None, *, lab: Lab | None = None) -> F
     return app
 
 
+def _methods() -> dict[str, set[str]]:
+    """The methods of each path."""
+    methods: dict[str, set[str]] = {}
+    for route in (route for router in ROUTERS for route in router.routes):
+        if isinstance(route, APIRoute):
+            methods.setdefault(route.path, set()).update(route.methods or ())
+    return methods
+
+
 def _lifespan(
     settings: Settings, lab: Lab
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -68,6 +86,7 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with lab:
             await lab.gateway.warm(settings.warm_models)
+            await lab.runs.take_up()
             yield
 
     return lifespan

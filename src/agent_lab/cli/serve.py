@@ -38,6 +38,7 @@ def serve(
             with listen(settings.host, settings.port) as opened:
                 # Here what is wrong with the warm list is one line; in the lifespan it is a page.
                 await lab.gateway.warm(settings.warm_models)
+                await lab.runs.take_up()
                 _say_if_nobody_answers(lab)
                 address = _url(settings.host, opened.getsockname()[1])
                 pages = f" ({address}/docs describes it)" if settings.app_env == "dev" else ""

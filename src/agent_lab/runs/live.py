@@ -112,7 +112,8 @@ class LiveReader:
         self.after = after
         """The last event of the log that was handed on."""
         self._unread: deque[RunEvent] = deque()
-        self._shown: dict[str, Shown] = {}
+        # Turns that began before what is known: their drafts are shown from the beginning.
+        self._shown: dict[str, Shown] = {name: Shown() for name in live.drafts}
         self._missed = True  # what came before this reader
         self._news = asyncio.Event()
         self._characters = 0

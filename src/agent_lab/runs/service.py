@@ -385,7 +385,11 @@ class RunService(RunArchive):
                 hint=f"GET /api/runs/{run_id}",
                 details={"run_id": run_id},
             ) from None
-        return await self.wait(run_id)
+        try:
+            return await self.wait(run_id)
+        except asyncio.CancelledError:
+            await self._executions.stop(run_id)
+            raise
 
 
 def _digest(request: RunRequest) -> str:

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from agent_lab.api.dependencies import JsonOnly, LabDep, RequestId, WorkDep
+from agent_lab.api.dependencies import IdempotencyKey, JsonOnly, LabDep, RequestId, WorkDep
 from agent_lab.api.endpoints.inference import GENERATION_ERRORS
 from agent_lab.api.error_handlers import ORCHESTRATE
 from agent_lab.api.run_stream import open_stream
@@ -14,11 +14,17 @@ from agent_lab.api.wire.orchestrate import (
     OrchestrateRequest,
     OrchestrateResponse,
 )
-from agent_lab.contracts import JsonObject, RunRecord, RunRequest
+from agent_lab.contracts import ErrorInfo, JsonObject, RunRecord, RunRequest
 from agent_lab.errors import (
+    IdempotencyError,
+    InvalidFlowError,
+    InvalidRequestError,
+    JournalMismatchError,
     RequestOverLimitError,
     RunFailedError,
+    RunStateError,
     StorageError,
+    TurnLostError,
     UnknownFlowError,
     UnknownRoleError,
 )
@@ -28,9 +34,21 @@ from agent_lab.orchestrator.flow_metrics import build_api_response, build_error_
 
 router = APIRouter(tags=["Orchestrated mode"])
 
+_STOPPED = ErrorInfo(
+    code="cancelled",
+    message="The run was cancelled before it had an answer.",
+    hint="POST /api/runs/{id}/resume",
+    http_status=409,
+)
+
 
 async def orchestrate(
-    body: OrchestrateRequest, request: Request, lab: LabDep, work: WorkDep, request_id: RequestId
+    body: OrchestrateRequest,
+    request: Request,
+    lab: LabDep,
+    work: WorkDep,
+    request_id: RequestId,
+    key: IdempotencyKey = None,
 ) -> Response:
     """Run a flow on a question and answer with the whole debate. Leaving stops the run.
 
@@ -44,10 +62,28 @@ async def orchestrate(
 
     wanted = body.to_run_request(_inputs(lab, body))
     if body.stream:
+        _refuse_key(key)
         return await open_stream(lab.runs, wanted, work, answer)
-    record = await work.finish(work.start(lab.runs.run(wanted)), request)
-    status = 200 if record.error is None else record.error.http_status
-    return JSONResponse(answer(record), status)
+    running = work.start(lab.runs.run(wanted, idempotency_key=key))
+    record = await work.finish(running, request)
+    error = _error(record)
+    return JSONResponse(answer(record), 200 if error is None else error.http_status)
+
+
+def _refuse_key(key: str | None) -> None:
+    if key is not None:
+        raise InvalidRequestError(
+            "`Idempotency-Key` goes with whole answers: a `stream` cannot be given twice.",
+            hint='POST /api/runs with the key and "background": true, then GET '
+            "/api/runs/{id}/events",
+        )
+
+
+def _error(record: RunRecord) -> ErrorInfo | None:
+    """Why there is no answer; None: there is one."""
+    if record.status == "cancelled":
+        return _STOPPED.model_copy(update={"hint": f"POST /api/runs/{record.id}/resume"})
+    return record.error
 
 
 def _inputs(lab: Lab, body: OrchestrateRequest) -> Inputs:
@@ -59,10 +95,11 @@ def _answer(
     record: RunRecord, body: OrchestrateRequest, wanted: RunRequest, lab: Lab, request_id: str
 ) -> JsonObject:
     flow, verbose = lab.runs.plan(record.flow, wanted.inputs), body.verbose
-    if record.error is None:
+    error = _error(record)
+    if error is None:
         answer = build_api_response(record, flow, verbose=verbose)
     else:
-        answer = build_error_response(record.error, request_id, record, flow, verbose=verbose)
+        answer = build_error_response(error, request_id, record, flow, verbose=verbose)
     dropped = {*answer["dropped_params"], *body.dropped(_inputs(lab, body))}
     return {**answer, "dropped_params": sorted(dropped)}
 
@@ -82,7 +119,12 @@ for path in ("/api/orchestrate", "/orchestrate", "/api/orchestrate/", "/orchestr
                 UnknownFlowError,
                 UnknownRoleError,
                 *GENERATION_ERRORS,
+                InvalidFlowError,
+                IdempotencyError,
+                RunStateError,
+                JournalMismatchError,
                 RunFailedError,
+                TurnLostError,
                 StorageError,
                 RequestOverLimitError,
                 statuses={413: "request_too_large"},

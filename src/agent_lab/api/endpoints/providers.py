@@ -6,19 +6,15 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from agent_lab.api.dependencies import JsonOnly, LabDep
+from agent_lab.api.wire.empty import EmptyRequest
 from agent_lab.api.wire.errors import error_responses
 from agent_lab.api.wire.providers import ProviderView
-from agent_lab.contracts import Contract
 from agent_lab.errors import InvalidRequestError, UnknownProviderError, WrongMediaTypeError
 from agent_lab.lab import Lab
 
 ProviderName = Annotated[str, Path(examples=["openai"])]
 
 router = APIRouter(prefix="/api/providers", tags=["Providers"])
-
-
-class ResetRequest(Contract):
-    """An empty object: there is nothing to say."""
 
 
 @router.get("", summary="List providers")
@@ -47,7 +43,7 @@ async def show_provider(name: ProviderName, lab: LabDep) -> ProviderView:
         statuses={400: "invalid_request", 404: "unknown_provider", 413: "request_too_large"},
     ),
 )
-async def reset_provider(name: ProviderName, body: ResetRequest, lab: LabDep) -> ProviderView:
+async def reset_provider(name: ProviderName, body: EmptyRequest, lab: LabDep) -> ProviderView:
     """Let calls through again at once, to the provider and to every model of it."""
     await _view(lab, name)
     lab.gateway.breakers.reset(name)

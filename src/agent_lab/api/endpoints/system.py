@@ -10,7 +10,7 @@ from agent_lab.api.dependencies import LabDep, WorkDep
 from agent_lab.api.request_work import shutting_down
 from agent_lab.api.wire.errors import error_responses
 from agent_lab.contracts import Contract
-from agent_lab.errors import ShuttingDownError
+from agent_lab.errors import ShuttingDownError, StorageError
 from agent_lab.observability.metrics import CONTENT_TYPE
 from agent_lab.providers.resources import Resources
 
@@ -36,11 +36,13 @@ async def health() -> Health:
     return Health(version=__version__)
 
 
-@router.get("/readyz", responses=error_responses(ShuttingDownError))
-async def readiness(work: WorkDep) -> Readiness:
-    """Whether new work is taken: 503 from the moment when the server is asked to end."""
+@router.get("/readyz", responses=error_responses(ShuttingDownError, StorageError))
+async def readiness(lab: LabDep, work: WorkDep) -> Readiness:
+    """Whether new work is taken and can be kept: 503 once the server is asked to end."""
     if work.ending:
         raise shutting_down()
+    if lab.runs.why_not_ready is not None:
+        raise lab.runs.why_not_ready
     return Readiness()
 
 

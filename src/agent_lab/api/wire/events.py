@@ -112,6 +112,10 @@ class TextMessageContent(WireEvent):
     type: Literal["TEXT_MESSAGE_CONTENT"]
     message_id: str
     delta: str
+    offset: int
+    """Characters of the turn's answer, or of its reasoning, before this piece: whoever comes back
+    within a turn is shown it from its beginning.
+    """
     reasoning: bool
     """Whether the model is thinking, not answering."""
 
@@ -122,6 +126,20 @@ class TextMessageEnd(WireEvent):
     type: Literal["TEXT_MESSAGE_END"]
     message_id: str
     turn: Turn
+
+
+class ActivitySnapshot(WireEvent):
+    """Something that belongs to no turn."""
+
+    type: Literal["ACTIVITY_SNAPSHOT"]
+    message_id: str
+    activity_type: Literal["lab.run_resumed", "lab.run_waiting", "lab.decision"]
+    """`lab.run_resumed`: another execution goes on with the run, and asks for none of the `turns`
+    that it found; `lab.run_waiting`: only people can go on, by taking the `turns` that are named;
+    `lab.decision`: what was decided or measured under `key`, and must not come out otherwise in
+    another execution.
+    """
+    content: dict[str, JsonValue]
 
 
 class RunResult(Contract):
@@ -145,8 +163,8 @@ class RunFinished(WireEvent):
     thread_id: str
     run_id: str
     result: RunResult
-    answer: OrchestrateResponse
-    """What the plain answer would have been."""
+    answer: OrchestrateResponse | None = None
+    """What the plain answer of `POST /api/orchestrate` would have been; only its stream has it."""
 
 
 class RunError(WireEvent):
@@ -157,9 +175,13 @@ class RunError(WireEvent):
     run_id: str
     code: str
     message: str
+    resumable: bool
+    """Whether `POST /api/runs/{id}/resume` can go on with the run."""
     result: RunResult
     answer: OrchestrateErrorBody | None = None
-    """What the plain answer would have been; none for a run that was stopped."""
+    """What the plain answer of `POST /api/orchestrate` would have been; only its stream has it,
+    unless its caller or the server stopped the run.
+    """
 
 
 RunStreamEvent: TypeAdapter[WireEvent] = TypeAdapter(
@@ -170,6 +192,7 @@ RunStreamEvent: TypeAdapter[WireEvent] = TypeAdapter(
         | TextMessageStart
         | TextMessageContent
         | TextMessageEnd
+        | ActivitySnapshot
         | RunFinished
         | RunError,
         Field(discriminator="type"),

@@ -54,6 +54,12 @@ ORCHESTRATE: JsonObject = {
     "strategy": "optimized",
     "max_tokens": 500,
 }
+RUN: JsonObject = {
+    "flow": "challenge",
+    "input": "Explain quantum computing",
+    "inputs": {"rounds": 2},
+    "background": True,
+}
 ORCHESTRATE_ANSWER: JsonObject = {
     "id": "01K9ZB4Q8T6X3N5V7W2Y1M0R4C",
     "timestamp": "2026-11-24T09:30:00Z",
