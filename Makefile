@@ -63,9 +63,11 @@ faults: setup-dev  ## print what the gateway makes of every way in which a host 
 	$(BIN)/python -m tests.faults.matrix
 
 chaos: setup-dev  ## kill processes at random, hundreds of times, and count what is lost or paid twice
-	$(BIN)/python -m tests.chaos.campaign --kills 500 --database sqlite
-	$(BIN)/python -m tests.chaos.campaign --kills 100 --database postgres
-	$(BIN)/python -m tests.chaos.every_event
+	$(BIN)/python -m tests.chaos.campaign --database sqlite --kills 500
+	$(BIN)/python -m tests.chaos.campaign --database sqlite --kills 60 --workers 2
+	$(BIN)/python -m tests.chaos.campaign --database postgres --kills 100
+	$(BIN)/python -m tests.chaos.campaign --database sqlite --every-event
+	$(BIN)/python -m tests.chaos.campaign --database postgres --every-event
 
 doubles:  ## install the independent doubles of the two wires, for the heavy tests
 	@PYTHON=$(PYTHON) tests/doubles/install.sh

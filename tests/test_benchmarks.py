@@ -18,3 +18,17 @@ def test_all_arms_of_the_orchestrator_ask_the_same_and_are_told_in_one_table():
     assert "| three roles | ours, `run_flow` |" in ran.stdout
     assert "| runs at once | ours, us a run |" in ran.stdout
     assert "| challenge | 3 |" in ran.stdout
+
+
+def test_all_arms_of_durability_ask_the_same_and_are_told_beside_the_gates():
+    ran = subprocess.run(
+        [sys.executable, REPOSITORY / "benchmarks" / "durability.py", "--quick"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "| three turns, 20 at once, 3 turns |" in ran.stdout
+    assert "| LangGraph, SQLite saver |" in ran.stdout
+    assert "kB of a run in the SQLite file, at most 8" in ran.stdout

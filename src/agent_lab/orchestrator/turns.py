@@ -154,7 +154,7 @@ class _Speaker:
                     if not unfenced(chunk.result.text).strip():
                         raise TruncatedAnswerError("The answer holds nothing but copied marks.")
                     # In here: what is paid for is recorded before anything can cancel this.
-                    return await self._ended(_succeeded(chunk.result))
+                    return await self._ended(succeeded(chunk.result))
                 if chunk.restarted:  # a second start voids what was shown after the first
                     await recorder.restart_turn(self._asked)
                     continue
@@ -259,7 +259,8 @@ def _moved(turn: Turn) -> str:
     )
 
 
-def _succeeded(result: GenerationResult) -> dict[str, Any]:
+def succeeded(result: GenerationResult) -> dict[str, Any]:
+    """What a result says of the turn that it ends."""
     usage = result.usage
     return {
         "status": "ok",

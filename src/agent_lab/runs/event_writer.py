@@ -75,6 +75,8 @@ class EventWriter:
         self._added: list[_Added] = []
         self._creates = False
         self._is_timed = False
+        self._is_due = False
+        self._waiters: list[asyncio.Future[None]] = []
         self._broken: Exception | None = None
 
     def create(self, rows: Rows) -> None:
@@ -130,31 +132,63 @@ class EventWriter:
             StorageError: Something before it could not be committed.
             RunTakenOverError: The run is somebody else's.
         """
+        future = self._waiter()
+        self._queue_up()
+        return future
+
+    def commit_soon(self) -> "asyncio.Future[None]":
+        """The same, together with what others add before the event loop's next turn."""
+        future = self._waiter()
+        self.flush_soon()
+        return future
+
+    def flush_soon(self) -> None:
+        """The same, for whoever does not wait."""
         if self._broken is not None:
             raise self._broken
-        rows, added, creates = self._rows, self._added, self._creates
-        self._rows, self._added, self._creates = [], [], False
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._on_turn)
+
+    def _waiter(self) -> "asyncio.Future[None]":
+        if self._broken is not None:
+            raise self._broken
+        # One for each who waits: who is cancelled cancels nobody else.
         future: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.append(future)
+        return future
+
+    def _queue_up(self) -> None:
+        self._is_due = False
+        rows, added, creates = self._rows, self._added, self._creates
+        waiters = self._waiters
+        self._rows, self._added, self._creates, self._waiters = [], [], False, []
 
         def done(error: Exception | None) -> None:
             if error is None:
                 for event in added:
                     self._live.publish(event.type, event.turn, partial(event.made, self.run_id))
-                if not future.done():
-                    future.set_result(None)
-                return
-            self._broken = self._broken or error
-            if not future.done():
-                future.set_exception(error)
-                future.exception()  # seen: there may be nobody who waits
+            else:
+                self._broken = self._broken or error
+            for waiter in waiters:
+                if waiter.done():
+                    continue
+                if error is None:
+                    waiter.set_result(None)
+                else:
+                    waiter.set_exception(error)
+                    waiter.exception()  # seen: there may be nobody who waits
 
-        self._queue.put(Change(self.run_id, self._epoch, rows, done, self._loop, creates))
-        return future
+        try:
+            self._queue.put(Change(self.run_id, self._epoch, rows, done, self._loop, creates))
+        except StorageError as error:
+            done(error)
+
+    def _on_turn(self) -> None:
+        if self._is_due:
+            self._queue_up()
 
     def _on_time(self) -> None:
         self._is_timed = False
         if self._rows and self._broken is None:
-            try:
-                self.commit()
-            except StorageError as error:  # told by the next call
-                self._broken = error
+            self._queue_up()

@@ -204,8 +204,12 @@ async def conclude(
     record = record_of(header, progress)
     try:
         await committed
-    finally:
-        record = _saved(record, outputs)
+    except RunTakenOverError:
+        raise  # the file is that of whoever goes on with the run
+    except BaseException:
+        _saved(record, outputs)
+        raise
+    record = _saved(record, outputs)
     logger.info("The run is %s: %s", record.status, record.summary)
     return record
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,6 +113,7 @@ class Executions:
         self._stopping: set[asyncio.Future[None]] = set()
         self._kept_flows: set[str] = set()
         self.is_closing = False
+        self._claimed: set[str] = set()
         self._is_open = False
         self._opening = asyncio.Lock()
 
@@ -211,16 +213,19 @@ class Executions:
         Returns:
             False: somebody executes it.
         """
-        row = await self.store.claim(run_id, self._lease.worker, (*OPEN, "waiting"))
-        if row is None:
+        if run_id in self.active or run_id in self._claimed:
             return False
-        log = read_log(await self.store.rows(run_id))
-        live = LiveRun(run_id, self._now)
-        journal = Journal(log.header, row.epoch, self.queue, live, self._now, log)
-        if not log.events:
-            journal.start()
-        await conclude(log.header, journal, ending or stopped(CANCELLED), self._outputs, log)
-        return True
+        with self._claiming(run_id):
+            row = await self.store.claim(run_id, self._lease.worker, (*OPEN, "waiting"))
+            if row is None:
+                return False
+            log = read_log(await self.store.rows(run_id))
+            live = LiveRun(run_id, self._now)
+            journal = Journal(log.header, row.epoch, self.queue, live, self._now, log)
+            if not log.events:
+                journal.start()
+            await conclude(log.header, journal, ending or stopped(CANCELLED), self._outputs, log)
+            return True
 
     async def _begin(self, prepared: Prepared, kept: Mapping[str, Any]) -> None:
         header, at_once = prepared.header, self._dispatcher.reserve()
@@ -245,24 +250,35 @@ class Executions:
     async def _take_over(
         self, prepared: Prepared, detached: bool | None, said: Said | None
     ) -> None:
-        run_id, at_once = prepared.header.id, self._dispatcher.reserve()
+        run_id = prepared.header.id
+        with self._claiming(run_id):
+            at_once = self._dispatcher.reserve()
+            try:
+                taken = await self._taken_over(run_id, prepared.flow, detached, said)
+                self.active[run_id] = taken
+            except BaseException:
+                self._dispatcher.give_up(at_once)
+                raise
+            self._dispatcher.submit(run_id, at_once)
+
+    @contextmanager
+    def _claiming(self, run_id: str) -> Iterator[None]:
+        """Claim a run once at a time: for the database, what this process has is free for it."""
+        if run_id in self.active or run_id in self._claimed:
+            raise _is_executed(run_id)
+        self._claimed.add(run_id)
         try:
-            taken = await self._taken_over(run_id, prepared.flow, detached, said)
-            self.active[run_id] = taken
-        except BaseException:
-            self._dispatcher.give_up(at_once)
-            raise
-        self._dispatcher.submit(run_id, at_once)
+            yield
+        finally:
+            self._claimed.discard(run_id)
 
     async def _taken_over(
         self, run_id: str, flow: FlowConfig, detached: bool | None, said: Said | None
     ) -> Execution:
         worker, statuses = self._lease.worker, RESUMABLE if said is None else ("waiting",)
         row = await self.store.claim(run_id, worker, statuses, detached=detached)
-        if row is None or run_id in self.active:
-            raise RunStateError(
-                f"The run `{run_id}` is being executed.", hint=f"agent-lab runs show {run_id}"
-            )
+        if row is None:
+            raise _is_executed(run_id)
         # Taken over first, read after: nothing can come in between any more.
         log = read_log(await self.store.rows(run_id))
         live = LiveRun(run_id, self._now)
@@ -340,3 +356,9 @@ class Executions:
             await self.end_orphan(orphan.id, failed(ErrorInfo.of(error), resumable=True))
             return
         await self.go_on(prepared, detached=True)
+
+
+def _is_executed(run_id: str) -> RunStateError:
+    return RunStateError(
+        f"The run `{run_id}` is being executed.", hint=f"agent-lab runs show {run_id}"
+    )

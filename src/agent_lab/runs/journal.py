@@ -257,7 +257,7 @@ class Journal:
             served=lambda: ended_event(numbered),
             turn=name,
         )
-        self._log.commit()
+        self._log.flush_soon()
 
     async def record_step(self, step: Step) -> bool:
         """Add a finished pass of a node; an earlier one must have gone the same way."""
@@ -294,7 +294,7 @@ class Journal:
         name = asked.message_id
         stored = {"messageId": name}
         self._log.add("TEXT_MESSAGE_START", stored, rows, served=asked.event, turn=name)
-        await self._log.commit()
+        await self._log.commit_soon()
 
     async def _lost(self, known: KnownTurn) -> Turn:
         """End a turn that has never ended by itself: its process has died each time."""

@@ -204,6 +204,8 @@ class RunService(RunArchive):
             log = await self.log(run_id)
             if log.row.status in (*ENDED, "waiting"):
                 return log.record()
+            if self.why_not_ready is not None:
+                raise self.why_not_ready
             if self._executions.is_closing:
                 raise ShuttingDownError(
                     f"The lab is closed; the run `{run_id}` has not ended.",

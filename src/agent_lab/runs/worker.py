@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import psutil
 from ulid import ULID
@@ -93,10 +94,13 @@ class Lease:
                 logger.exception("Looking after runs failed by a fault of the lab itself")
 
     async def _renew(self) -> None:
-        until = self._now() + timedelta(seconds=self._lease_s)
-        self._cancel(
-            await self._queue.call(lambda c: run_owners.renew_lease(c, self.worker, until))
-        )
+        lease = timedelta(seconds=self._lease_s)
+
+        # The clock is read in the writer's turn: it may have had to wait for that.
+        def renew(connection: Any) -> Sequence[str]:
+            return run_owners.renew_lease(connection, self.worker, self._now() + lease)
+
+        self._cancel(await self._queue.call(renew))
 
     async def _look_around(self) -> None:
         await self.bury()
@@ -106,8 +110,9 @@ class Lease:
 
     async def bury(self) -> None:
         """Strike off the workers that are dead."""
-        now = self._now()
-        await self._queue.call(lambda c: run_owners.bury(c, now, is_gone))
+        await self._queue.call(
+            lambda c: run_owners.bury(c, self._now(), is_gone, survivor=self.worker.id)
+        )
 
 
 def is_gone(worker: Worker) -> bool:

@@ -212,9 +212,11 @@ def write(
 
 def is_written(connection: Connection, change: Change) -> bool:
     """Whether a change was committed although nobody was told, since the connection broke."""
+    epoch = connection.execute(select(runs.c.epoch).where(runs.c.id == change.run_id)).scalar()
+    if epoch != change.epoch:
+        return False  # whoever has taken the run over writes at the same places of its log
     if change.creates:
-        found = connection.execute(select(runs.c.id).where(runs.c.id == change.run_id))
-        return found.first() is not None
+        return True
     seq = next((row["seq"] for kind, row in change.rows if kind == "event"), None)
     if seq is None:
         return False

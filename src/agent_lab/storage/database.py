@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -20,6 +20,9 @@ Result = TypeVar("Result")
 
 BUSY_TIMEOUT_S = 10
 """How long SQLite waits for another process to end its transaction."""
+LONGEST_TRANSACTION_S = 30
+"""After which Postgres ends one; nothing here takes nearly as long."""
+_FIRST_WITH_TRANSACTION_TIMEOUT = 170000
 POSTGRES = "postgresql+psycopg"
 _SPELLINGS = {"postgres": POSTGRES, "postgresql": POSTGRES, POSTGRES: POSTGRES, "sqlite": "sqlite"}
 _HINTS = {
@@ -69,7 +72,9 @@ class Database:
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
-        return create_engine(self._url, pool_pre_ping=True, pool_size=10)
+        engine = create_engine(self._url, pool_pre_ping=True, pool_size=10)
+        event.listen(engine, "connect", _prepare_postgres)
+        return engine
 
     @cached_property
     def writer(self) -> Engine:
@@ -176,6 +181,14 @@ def _prepare_sqlite(connection: sqlite3.Connection, entry: ConnectionPoolEntry) 
     connection.isolation_level = None
     for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "journal_size_limit=67108864"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _prepare_postgres(connection: Any, entry: ConnectionPoolEntry) -> None:
+    # A process that is frozen in mid-transaction would hold up whoever takes its runs over.
+    can_limit = connection.info.server_version >= _FIRST_WITH_TRANSACTION_TIMEOUT
+    limit = "transaction_timeout" if can_limit else "idle_in_transaction_session_timeout"
+    connection.execute(f"SET {limit} = '{LONGEST_TRANSACTION_S}s'")
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -66,16 +66,23 @@ def end_lease(connection: Connection, worker: Worker) -> None:
     connection.execute(delete(workers).where(workers.c.id == worker.id))
 
 
-def bury(connection: Connection, now: datetime, is_gone: Callable[[Worker], bool]) -> None:
+def bury(
+    connection: Connection,
+    now: datetime,
+    is_gone: Callable[[Worker], bool],
+    *,
+    survivor: str | None = None,
+) -> None:
     """Strike off the workers that are dead.
 
     Args:
         connection: To the database.
         now: A lease that was to end before is over.
         is_gone: Whether a worker is known to have ended before its lease.
+        survivor: A worker that lives, whatever its lease says: whoever asks.
     """
     living = alive(connection, now, is_gone)
-    connection.execute(delete(workers).where(workers.c.id.not_in(living)))
+    connection.execute(delete(workers).where(workers.c.id.not_in([*living, survivor or ""])))
 
 
 def alive(

@@ -66,6 +66,8 @@ def upgrade_server(engine: Engine) -> tuple[str | None, str]:
         SchemaVersionError: The database is newer than this version of the lab.
     """
     with engine.begin() as connection:
+        if connection.dialect.server_version_info >= (17,):  # type: ignore[operator]
+            connection.execute(text("SET LOCAL transaction_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": LOCK_NUMBER})
         before = revision(connection)
         _upgrade(connection, before)

@@ -19,17 +19,22 @@ def split_text(text: str, known: Mapping[str, str]) -> Parts:
         text: The text.
         known: Texts by name.
     """
-    found = [
-        (name, shared)
-        for name, shared in known.items()
-        if len(shared) >= WORTH_SHARING and shared in text
-    ]
-    # The longest first: one that holds another one is worth more.
-    found.sort(key=lambda item: -len(item[1]))
-    parts: Parts = [text]
-    for name, shared in found:
-        parts = [piece for part in parts for piece in _split(part, name, shared)]
-    return parts
+    spans: list[tuple[int, int, str]] = []
+    for name, shared in known.items():
+        length = len(shared)
+        begin = text.find(shared) if length >= WORTH_SHARING else -1
+        while begin >= 0:
+            spans.append((begin, -length, name))
+            begin = text.find(shared, begin + length)
+    # The longest of those that begin together: one that holds another one is worth more.
+    spans.sort()
+    parts: Parts = []
+    last = 0
+    for begin, negative_length, name in spans:
+        if begin >= last:
+            parts += [text[last:begin], {"of": name}] if begin > last else [{"of": name}]
+            last = begin - negative_length
+    return [*parts, text[last:]] if last < len(text) or not parts else parts
 
 
 def join_text(parts: Parts, known: Mapping[str, str]) -> str:
@@ -40,13 +45,3 @@ def join_text(parts: Parts, known: Mapping[str, str]) -> str:
         known: The same texts by name, at least those that are named.
     """
     return "".join(part if isinstance(part, str) else known[part["of"]] for part in parts)
-
-
-def _split(part: Any, name: str, shared: str) -> Parts:
-    if not isinstance(part, str) or shared not in part:
-        return [part]
-    before, *rest = part.split(shared)
-    pieces: Parts = [before]
-    for piece in rest:
-        pieces += [{"of": name}, piece]
-    return [piece for piece in pieces if piece != ""]
