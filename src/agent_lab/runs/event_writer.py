@@ -79,6 +79,11 @@ class EventWriter:
         self._waiters: list[asyncio.Future[None]] = []
         self._broken: Exception | None = None
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether nothing has failed, and nothing is open."""
+        return self._broken is None and not self._rows
+
     def create(self, rows: Rows) -> None:
         """Add the rows of the run itself."""
         self._creates = True

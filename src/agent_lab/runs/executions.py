@@ -244,7 +244,6 @@ class Executions:
             del self.active[header.id]
             self._dispatcher.give_up(at_once)
             raise
-        self._kept_flows.add(header.flow_version)
         self._dispatcher.submit(header.id, at_once)
 
     async def _take_over(
@@ -294,6 +293,8 @@ class Executions:
             execution = self.active[run_id]
             run = self.context(execution.header, execution.journal, execution.elapsed_s)
             await execution.run(run, self._builder, self._outputs)
+            if execution.journal.is_kept:
+                self._kept_flows.add(execution.header.flow_version)
         finally:
             self.active.pop(run_id, None)
 
@@ -348,8 +349,8 @@ class Executions:
             await self.end_orphan(orphan.id, stopped(INTERRUPTED))
             return
         log = read_log(await self.store.rows(orphan.id))
+        definition = await self.store.flow(log.header.flow_version)
         try:
-            definition = await self.store.flow(log.header.flow_version)
             prepared = await self._preparation.prepare_again(log.header, definition)
         except AgentLabError as error:
             logger.warning("The run cannot be gone on with: %s", error.message)

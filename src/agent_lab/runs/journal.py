@@ -86,6 +86,11 @@ class Journal:
         self.publish_delta = live.publish_delta
 
     @property
+    def is_kept(self) -> bool:
+        """Whether all that was said so far, and queued, could be committed as far as is known."""
+        return self._log.is_kept
+
+    @property
     def begun_at(self) -> datetime | None:
         """When this execution wrote its first event."""
         return self._log.begun_at
