@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agent_lab.contracts import RunRecord
-from agent_lab.errors import JournalMismatchError, RunStateError
+from agent_lab.errors import JournalMismatchError, RunStateError, StorageError
 from agent_lab.orchestrator.routers import ROUTERS, router
 from agent_lab.providers.base import ProviderCall
 from agent_lab.runs.events import TERMINAL
@@ -264,3 +264,20 @@ async def test_a_budget_holds_over_all_executions(place: Place):
     assert comparable(again) == comparable(whole)
     assert calls == 2
     assert MEASURED.name in ALL
+
+
+async def test_no_turn_is_asked_after_one_whose_end_could_not_be_kept(place: Place):
+    runs, provider = place.service(deterministic, ALL)
+    await runs.list()  # the database is there
+    place.sql(
+        "CREATE TRIGGER lost BEFORE UPDATE OF text ON turns "
+        "BEGIN SELECT RAISE(ABORT, 'the end is lost'); END"
+    )
+    with pytest.raises(StorageError, match="the end is lost"):
+        await runs.run(asking("challenge"))
+    assert [call.role for call in provider.calls] == ["creator"]
+    place.sql("DROP TRIGGER lost")
+    [run] = (await runs.list()).runs
+    await runs.resume(run.id)
+    assert (await runs.wait(run.id)).status == "completed"
+    await runs.aclose()

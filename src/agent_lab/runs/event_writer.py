@@ -170,6 +170,7 @@ class EventWriter:
         self._rows, self._added, self._creates, self._waiters = [], [], False, []
 
         def done(error: Exception | None) -> None:
+            error = error or self._broken  # what comes after a gap is not there either
             if error is None:
                 for event in added:
                     self._live.publish(event.type, event.turn, partial(event.made, self.run_id))

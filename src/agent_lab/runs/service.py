@@ -114,7 +114,8 @@ class RunService(RunArchive):
             StorageError: The database, or the folder of the saved runs, cannot be written.
         """
         run_id = run_id or new_run_id()
-        key = None if idempotency_key is None else f"{owner or ''}\n{idempotency_key}"
+        whose = "" if owner is None else f"={owner}"
+        key = None if idempotency_key is None else f"{whose}\n{idempotency_key}"
         await self._executions.open()
         known = None if key is None else await self._known(key, request)
         if known is not None:

@@ -10,13 +10,21 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from agent_lab.errors import RunTakenOverError, StorageError
 from agent_lab.storage.commits import Change, Statements, is_written, write
@@ -32,6 +40,8 @@ MOST_AT_ONCE = 512
 RECONNECT_S = 60.0
 """How long a server that has gone is waited for."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+_POISON = (IntegrityError, DataError, ProgrammingError, InterfaceError)
+"""What the driver says of a row that it cannot write, whatever is written beside it."""
 
 
 class _Call(NamedTuple):
@@ -97,7 +107,7 @@ class _Writer:
         self.why_dead: StorageError | None = None
         self._closing = threading.Event()
         self._connection: Connection | None = None
-        self._in_hand: list[Change] = []
+        self._in_hand: list[Change | _Call | None] = []
 
     def check(self) -> None:
         """See that the thread is there, or start it."""
@@ -118,20 +128,26 @@ class _Writer:
         try:
             while self._take(self.queue.get()):
                 pass
-            if self._connection is not None:
-                self._connection.close()
-            self._database.close()
+            self._leave()
         except BaseException as bug:  # else everybody would wait for ever
             logger.exception("The writer has died; nothing is kept any more")
             self.why_dead = StorageError(f"The lab's writer has died: {bug!r}.")
-            _tell(_all_failed(self._in_hand, self.why_dead))
+            for item in self._in_hand:
+                self._fail(item)
+            with suppress(SQLAlchemyError):
+                self._leave()
             while not self._closing.is_set() or not self.queue.empty():
                 self._fail(self.queue.get())
 
+    def _leave(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._database.close()
+
     def _take(self, first: Change | _Call | None) -> bool:
         """Do what is queued; false: it was the last."""
-        batch = self._in_hand = []
-        item = first
+        batch: list[Change] = []
+        item, self._in_hand = first, [first]
         while isinstance(item, Change):
             batch.append(item)
             if len(batch) == MOST_AT_ONCE:
@@ -140,9 +156,10 @@ class _Writer:
                 item = self.queue.get_nowait()
             except Empty:
                 break
+            self._in_hand.append(item)
         if batch:
             _tell(self._commit(batch))
-            self._in_hand = []
+            del self._in_hand[: len(batch)]
         if isinstance(item, _Call):
             self._do(item)
         return item is not None
@@ -151,9 +168,7 @@ class _Writer:
         """Commit some changes in one transaction; if one of them is wrong, each by itself."""
         try:
             lost = self._written(batch)
-        except (IntegrityError, DataError, StatementError) as error:
-            if isinstance(error, DBAPIError) and not isinstance(error, (IntegrityError, DataError)):
-                return _all_failed(batch, self._database.described(error))
+        except _POISON as error:
             return self._alone(batch, self._database.described(error))
         except SQLAlchemyError as error:
             return _all_failed(batch, self._database.described(error))
@@ -181,15 +196,23 @@ class _Writer:
                         batch = [c for c in batch if not is_written(connection, c)]
                     return write(connection, batch, self._statements)
             except DBAPIError as error:
-                gone = not self._database.is_sqlite and error.connection_invalidated
                 late = time.monotonic() - begin > RECONNECT_S
-                if late or not (gone or broke) or isinstance(error, (IntegrityError, DataError)):
+                if late or not (self._has_gone(error) or broke) or isinstance(error, _POISON):
                     raise
                 broke = True
                 logger.warning("The database has gone; trying again in %.2f s", pause)
                 if self._closing.wait(pause):
                     raise
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def _has_gone(self, error: DBAPIError) -> bool:
+        """Whether there is no server, in the middle of something or from the outset."""
+        if self._database.is_sqlite:
+            return False
+        unreached = (
+            isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", "") is None
+        )
+        return error.connection_invalidated or unreached
 
     def _do(self, call: _Call) -> None:
         result, error = None, None  # type: Any, Exception | None
@@ -241,7 +264,10 @@ def _tell(told: Told) -> None:
 
 def _tell_group(group: Sequence[tuple[Change, Exception | None]]) -> None:
     for change, error in group:
-        change.done(error)
+        try:
+            change.done(error)
+        except Exception:  # the others wait, too
+            logger.exception("Somebody could not be told what became of a change")
 
 
 def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:

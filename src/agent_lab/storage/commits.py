@@ -220,8 +220,10 @@ def is_written(connection: Connection, change: Change) -> bool:
     seq = next((row["seq"] for kind, row in change.rows if kind == "event"), None)
     if seq is None:
         return False
-    here = (run_events.c.run_id == change.run_id) & (run_events.c.seq == seq)
-    return connection.execute(select(run_events.c.seq).where(here)).first() is not None
+    # A run that was taken over meanwhile may have somebody else's event in this place.
+    ours = (runs.c.id == change.run_id) & (runs.c.epoch == change.epoch)
+    here = (run_events.c.run_id == runs.c.id) & (run_events.c.seq == seq)
+    return connection.execute(select(run_events.c.seq).where(ours, here)).first() is not None
 
 
 def _lost(connection: Connection, changes: Sequence[Change]) -> Sequence[Change]:

@@ -25,6 +25,8 @@ LONGEST_TRANSACTION_S = 30
 _FIRST_WITH_TRANSACTION_TIMEOUT = 170000
 POSTGRES = "postgresql+psycopg"
 _SPELLINGS = {"postgres": POSTGRES, "postgresql": POSTGRES, POSTGRES: POSTGRES, "sqlite": "sqlite"}
+_SECRET = ("password", "sslpassword")
+"""What a URL for Postgres may say after its question mark, and nobody may show."""
 _HINTS = {
     "full": "Free some space, then: agent-lab runs resume RUN_ID",
     "readonly": "Make the file and its folder writable, or AGENT_LAB_HOME=FOLDER",
@@ -61,8 +63,10 @@ class Database:
     @property
     def name(self) -> str:
         """Where it is, without its password."""
-        file = self._url.database or ""
-        return file if self.is_sqlite else self._url.render_as_string(hide_password=True)
+        if self.is_sqlite:
+            return self._url.database or ""
+        hidden = {name: "***" for name in _SECRET if name in self._url.query}
+        return self._url.update_query_dict(hidden).render_as_string(hide_password=True)
 
     @cached_property
     def engine(self) -> Engine:

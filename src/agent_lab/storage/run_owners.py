@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from agent_lab.storage.run_queries import OPEN
 from agent_lab.storage.tables import installation, runs, workers
@@ -41,11 +42,12 @@ def shared_secret(connection: Connection, own: str) -> str:
         connection: To the database.
         own: What it becomes if there is none yet.
     """
+    # Two who start at the same time must both succeed, with the same one.
+    made = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    row = {"name": _SECRET, "value": own}
+    connection.execute(made(installation).on_conflict_do_nothing(), row)
     query = select(installation.c.value).where(installation.c.name == _SECRET)
-    known: str | None = connection.execute(query).scalar()
-    if known is None:
-        connection.execute(insert(installation), {"name": _SECRET, "value": own})
-    return known or own
+    return str(connection.execute(query).scalar_one())
 
 
 def renew_lease(connection: Connection, worker: Worker, until: datetime) -> Sequence[str]:
@@ -81,8 +83,11 @@ def bury(
         is_gone: Whether a worker is known to have ended before its lease.
         survivor: A worker that lives, whatever its lease says: whoever asks.
     """
-    living = alive(connection, now, is_gone)
-    connection.execute(delete(workers).where(workers.c.id.not_in([*living, survivor or ""])))
+    # Those who were looked at: another one may have begun meanwhile.
+    looked_at = connection.execute(select(workers.c.id)).scalars().all()
+    living = {*alive(connection, now, is_gone), survivor}
+    dead = [id_ for id_ in looked_at if id_ not in living]
+    connection.execute(delete(workers).where(workers.c.id.in_(dead)))
 
 
 def alive(

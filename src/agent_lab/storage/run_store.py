@@ -134,7 +134,7 @@ class RunStore:
 
     async def give_back_space(self) -> None:
         """Let a SQLite file shrink by what was deleted."""
-        await self._read(run_queries.give_back_space)
+        await self._queue.call(run_queries.give_back_space)
 
     async def _read(self, query: Callable[[Connection], Result]) -> Result:
         return await asyncio.to_thread(self._database.read, query)
