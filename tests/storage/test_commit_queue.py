@@ -13,6 +13,7 @@ from agent_lab.errors import RunTakenOverError, StorageError
 from agent_lab.storage import commit_queue
 from agent_lab.storage.commit_queue import MOST_AT_ONCE, CommitQueue
 from agent_lab.storage.database import Database
+from agent_lab.storage.run_owners import Worker
 from agent_lab.storage.run_store import RunStore
 from agent_lab.storage.tables import runs
 from tests.storage.clerk import (
@@ -160,14 +161,34 @@ async def test_a_poisonous_change_fails_alone(clerk: Clerk, database: Database, 
 async def test_nul_is_refused_by_postgres_alone_and_for_that_change_alone(
     clerk: Clerk, database: Database
 ):
+    run, other = header(), header()
+    await clerk.create(run)
+    await clerk.create(other)
+    async with clerk.held():
+        futures = [
+            clerk.put(run.id, [("event", event_row(run.id, 1, '"\0"'))]),
+            clerk.event(other.id, 1),
+        ]
+    assert await outcomes(futures) == [None if database.is_sqlite else StorageError, None]
+
+
+async def test_nothing_of_an_execution_is_written_after_what_failed_of_it(
+    clerk: Clerk, database: Database, store: RunStore
+):
     run = header()
     await clerk.create(run)
     async with clerk.held():
         futures = [
-            clerk.put(run.id, [("event", event_row(run.id, 1, '"\0"'))]),
-            clerk.event(run.id, 2),
+            clerk.event(run.id, 1),
+            clerk.put(run.id, [("event", {**event_row(run.id, 2), "type": None})]),
+            clerk.event(run.id, 3),
         ]
-    assert await outcomes(futures) == [None if database.is_sqlite else StorageError, None]
+    late = clerk.event(run.id, 4)
+    assert await outcomes([*futures, late]) == [None, StorageError, StorageError, StorageError]
+    assert seqs(database, run.id) == [1]
+    claimed = await store.claim(run.id, Worker("b", "host", "1 0"), ["running", "queued"])
+    assert claimed is not None
+    assert await outcomes([clerk.event(run.id, 2, epoch=claimed.epoch)]) == [None]
 
 
 async def test_a_change_of_an_older_owner_is_refused_and_the_others_of_its_batch_are_written(

@@ -57,7 +57,10 @@ async def test_a_full_disk_is_named_and_written_to_again_once_there_is_space(dat
     assert await outcomes(futures) == [StorageError, StorageError]
     assert seqs(database, run.id) == []
     await queue.call(lambda c: c.execute(text("PRAGMA max_page_count=100000")) and None)
-    assert await outcomes([clerk.put(run.id, [("event", event_row(run.id, 1, LARGE))])]) == [None]
+    other = header()
+    await clerk.create(other)
+    row = event_row(other.id, 1, LARGE)
+    assert await outcomes([clerk.put(other.id, [("event", row)])]) == [None]
     await queue.close()
 
 
@@ -79,7 +82,7 @@ async def test_a_database_that_another_program_holds_is_named_and_written_to_onc
 
     assert "locked" in error.message
     assert error.hint.startswith("End the program that holds it")
-    assert await outcomes([clerk.event(run.id, 1)]) == [None]
+    assert await outcomes([clerk.create(header())]) == [None]
     await queue.close()
 
 
@@ -156,7 +159,7 @@ async def test_a_server_that_stays_away_is_not_waited_for_without_end(
     assert error.hint.startswith("Is the server up?")
 
     await asyncio.to_thread(stoppable.start)
-    assert await outcomes([clerk.event(run.id, 1)]) == [None]
+    assert await outcomes([clerk.create(header())]) == [None]
 
 
 @on_postgres

@@ -108,6 +108,8 @@ class _Writer:
         self._closing = threading.Event()
         self._connection: Connection | None = None
         self._in_hand: list[Change | _Call | None] = []
+        self._broken: dict[tuple[str, int], Exception] = {}
+        """By run and epoch: why its first change that failed did."""
 
     def check(self) -> None:
         """See that the thread is there, or start it."""
@@ -165,6 +167,25 @@ class _Writer:
         return item is not None
 
     def _commit(self, batch: Sequence[Change]) -> Told:
+        """Commit some changes, but nothing of an execution after what failed of it.
+
+        A later turn may refer to one that was lost.
+        """
+        told: list[tuple[Change, Exception | None]] = []
+        whole: list[Change] = []
+        for change in batch:
+            broken = self._broken.get((change.run_id, change.epoch))
+            if broken is None:
+                whole.append(change)
+            else:
+                told.append((change, broken))
+        for change, error in self._committed(whole) if whole else ():
+            if error is not None:
+                self._broken.setdefault((change.run_id, change.epoch), error)
+            told.append((change, error))
+        return told
+
+    def _committed(self, batch: Sequence[Change]) -> Told:
         """Commit some changes in one transaction; if one of them is wrong, each by itself."""
         try:
             lost = self._written(batch)
