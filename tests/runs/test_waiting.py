@@ -11,6 +11,7 @@ from agent_lab.flows.flow_plan import plan_flow
 from agent_lab.flows.worst_case import worst_case
 from agent_lab.orchestrator.flow_tester import run_flow_tests
 from agent_lab.orchestrator.graph_builder import GraphBuilder
+from agent_lab.runs.events import RunEvent
 from tests.orchestrator.conftest import flow_of, ran, speaker, staged
 from tests.runs.conftest import Place, asking, deterministic
 
@@ -65,6 +66,16 @@ async def test_a_run_waits_and_goes_on_with_what_the_person_says(place: Place):
     assert [call.role for call in (*provider.calls, *later.calls)] == ["draft", "final"]
     report = await runs.replay(record.id)
     assert (report.turns, report.differences) == (3, ())
+    await runs.aclose()
+
+
+async def test_whoever_watches_a_run_that_was_answered_sees_it_to_its_end(place: Place):
+    runs, _ = place.service(deterministic, FLOWS)
+    record = await runs.run(asking("reviewed"))
+    await runs.answer(record.id, "yes")
+    seen: list[RunEvent] = []
+    assert (await runs.watch(record.id, seen.append)).status == "completed"
+    assert seen[-1].type == "RUN_FINISHED"
     await runs.aclose()
 
 

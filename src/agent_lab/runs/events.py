@@ -28,6 +28,9 @@ class RunEvent(Contract):
     payload: JsonObject
 
 
+PROTOCOL: Final = "1.0"
+"""Version of AG-UI."""
+
 Listener = Callable[[RunEvent], None]
 
 
@@ -42,3 +45,13 @@ def activity(run_id: str, kind: str, place: int, content: JsonObject) -> JsonObj
     """
     name = f"{run_id}:{kind.partition('.')[2]}:{place}"
     return {"messageId": name, "activityType": kind, "content": content}
+
+
+def as_ag_ui(event: RunEvent) -> JsonObject:
+    """An event as AG-UI's clients read it, but for its place in the log."""
+    data: JsonObject = {"type": event.type, "timestamp": int(event.ts.timestamp() * 1000)}
+    if event.type.startswith("RUN_"):
+        data |= {"threadId": event.run_id, "runId": event.run_id}
+    if event.type == "RUN_STARTED":
+        data["protocolVersion"] = PROTOCOL
+    return data | event.payload

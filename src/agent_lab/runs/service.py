@@ -154,8 +154,7 @@ class RunService(RunArchive):
 
         Raises:
             RunStateError: A run with this key is still being executed.
-            AgentLabError: What `start` raises; `StorageError` also when the run breaks off, and
-                can be resumed.
+            AgentLabError: What `start` raises; `StorageError` also where the run breaks off.
         """
         run_id = new_run_id()
         try:
@@ -185,7 +184,9 @@ class RunService(RunArchive):
                 async for event in events:
                     listener(event)
                     if event.payload.get("activityType") == WAITING:
-                        break
+                        log = await self.log(run_id)
+                        if log.awaited() and log.events[-1].seq == event.seq:
+                            break
         return await self.wait(run_id)
 
     async def wait(self, run_id: str) -> RunRecord:

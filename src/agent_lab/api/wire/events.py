@@ -19,9 +19,7 @@ from agent_lab.contracts import (
     Turn,
 )
 from agent_lab.deliberation.issues import Issue
-from agent_lab.runs.events import RunEvent
-
-PROTOCOL = "1.0"
+from agent_lab.runs.events import RunEvent, as_ag_ui
 
 
 class WireEvent(Contract):
@@ -219,10 +217,5 @@ SSE_SCHEMA: JsonObject = {
 
 def encode(event: RunEvent) -> bytes:
     """Write an event as AG-UI's clients read it; its place in the log is the `id`."""
-    data: JsonObject = {"type": event.type, "timestamp": int(event.ts.timestamp() * 1000)}
-    if event.type.startswith("RUN_"):
-        data |= {"threadId": event.run_id, "runId": event.run_id}
-    if event.type == "RUN_STARTED":
-        data["protocolVersion"] = PROTOCOL
-    text = json.dumps(data | event.payload, ensure_ascii=False)
+    text = json.dumps(as_ag_ui(event), ensure_ascii=False)
     return format_sse_event(data_str=text, id=None if event.seq is None else str(event.seq))

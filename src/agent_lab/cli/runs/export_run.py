@@ -11,12 +11,9 @@ from agent_lab.cli.runs.archive import with_archive
 from agent_lab.cli.runs.finding import find_run
 
 if TYPE_CHECKING:
-    from agent_lab.contracts import JsonObject, RunRecord
+    from agent_lab.contracts import RunRecord
     from agent_lab.runs.archive import RunArchive
     from agent_lab.runs.events import RunEvent
-
-PROTOCOL = "1.0"
-"""Of AG-UI, as the API says it: a test holds the two together. To import it would load FastAPI."""
 
 
 class _Export(NamedTuple):
@@ -50,13 +47,6 @@ def as_line(event: "RunEvent") -> str:
     Args:
         event: One that is in the log.
     """
-    line: JsonObject = {
-        "type": event.type,
-        "seq": event.seq,
-        "timestamp": int(event.ts.timestamp() * 1000),
-    }
-    if event.type.startswith("RUN_"):
-        line |= {"threadId": event.run_id, "runId": event.run_id}
-    if event.type == "RUN_STARTED":
-        line["protocolVersion"] = PROTOCOL
-    return json.dumps(line | event.payload, ensure_ascii=False)
+    from agent_lab.runs.events import as_ag_ui
+
+    return json.dumps({"seq": event.seq, **as_ag_ui(event)}, ensure_ascii=False)
