@@ -191,7 +191,8 @@ def test_a_run_that_cannot_be_written_any_more_says_how_to_go_on(
     [said] = [line for line in err.splitlines() if line.startswith("agent-lab: ")]
     assert f"`{own_database}`" in said
     assert (
-        f"Run `{run_id}` breaks off; 1 turn is saved. Try: agent-lab runs resume {run_id}" in said
+        f"Run `{run_id}` breaks off; 1 turn is saved. Try: Free some space, or look at the disk, "
+        f"then: agent-lab runs resume {run_id}" in said
     )
     assert "Traceback" not in err
     other_models()
