@@ -9,7 +9,7 @@ from orchestrator_peers.flows import SEED, TASK
 from orchestrator_peers.measuring import Run
 from orchestrator_peers.prompts import Ask, Outputs, Role
 
-from agent_lab.contracts import GenerationRequest, Message, RunRequest, Turn
+from agent_lab.contracts import GenerationRequest, Message, RunRequest
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.orchestrator.flow_metrics import total_usage
 from agent_lab.orchestrator.run_context import utc_now
@@ -97,26 +97,10 @@ def _asking(gateway: ProviderGateway) -> Ask:
         await journal.begin_turn(asked)
         async for chunk in gateway.stream(asked.request):
             if chunk.result is not None:
-                turn = _turn(asked, succeeded(chunk.result))
+                turn = asked.ended(utc_now(), succeeded(chunk.result))
                 await journal.record_turn(turn)
                 return turn.text
             journal.publish_delta(asked.message_id, chunk.text, reasoning=False)
         return ""
 
     return ask
-
-
-def _turn(asked: AskedTurn, outcome: dict[str, object]) -> Turn:
-    return Turn.model_validate(
-        {
-            "node_id": asked.node_id,
-            "path": asked.path,
-            "role": asked.role,
-            "visit": asked.visit,
-            "messages": asked.request.messages,
-            "sampling": asked.sampling(),
-            "started_at": asked.started_at,
-            "seconds": (utc_now() - asked.started_at).total_seconds(),
-            **outcome,
-        }
-    )

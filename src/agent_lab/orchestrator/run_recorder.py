@@ -5,7 +5,7 @@ is not asked, measured or decided again.
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
@@ -91,6 +91,29 @@ class AskedTurn(NamedTuple):
         said["distinct_from"] = request.constraints.distinct_from
         return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
+    def ended(self, now: datetime, outcome: Mapping[str, Any]) -> Turn:
+        """The turn, once it is known what came of it.
+
+        Args:
+            now: When it ended.
+            outcome: Further fields: status, text, what was counted.
+        """
+        return Turn(
+            node_id=self.node_id,
+            path=self.path,
+            role=self.role,
+            round=self.round,
+            sample=self.sample,
+            visit=self.visit,
+            retry=self.retry,
+            model_key=self.request.model_key,
+            messages=self.request.messages,
+            sampling=self.sampling(),
+            started_at=self.started_at,
+            seconds=(now - self.started_at).total_seconds(),
+            **outcome,
+        )
+
     def event(self) -> JsonObject:
         """The payload of its `TEXT_MESSAGE_START`."""
         return {
@@ -136,7 +159,7 @@ class RunRecorder(Protocol):
         """
 
     async def record_turn(self, turn: Turn) -> None:
-        """Add a finished turn, as `TEXT_MESSAGE_END`; it is in the log when this returns."""
+        """Add a finished turn, as `TEXT_MESSAGE_END`; in the log before the next one is asked."""
 
     async def record_step(self, step: Step) -> bool:
         """Add a finished pass of a node, as `STEP_FINISHED`.
@@ -229,20 +252,7 @@ def spoken(asked: AskedTurn, text: str, now: datetime) -> Turn:
         text: What they said.
         now: When.
     """
-    return Turn(
-        node_id=asked.node_id,
-        path=asked.path,
-        role=asked.role,
-        round=asked.round,
-        sample=asked.sample,
-        visit=asked.visit,
-        retry=asked.retry,
-        messages=asked.request.messages,
-        started_at=asked.started_at,
-        seconds=(now - asked.started_at).total_seconds(),
-        **SPOKEN,
-        text=text,
-    )
+    return asked.ended(now, {**SPOKEN, "text": text})
 
 
 async def decided(recorder: RunRecorder, key: str, make: Callable[[], Awaitable[Any]]) -> Any:

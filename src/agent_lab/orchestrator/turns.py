@@ -162,23 +162,8 @@ class _Speaker:
         raise TruncatedAnswerError("The gateway ended its stream without a result.")
 
     async def _ended(self, outcome: Mapping[str, Any]) -> Turn:
-        run, asked = self._run, self._asked
-        turn = Turn(
-            node_id=asked.node_id,
-            path=asked.path,
-            role=asked.role,
-            round=asked.round,
-            sample=asked.sample,
-            visit=asked.visit,
-            retry=asked.retry,
-            model_key=asked.request.model_key,
-            messages=asked.request.messages,
-            sampling=asked.sampling(),
-            started_at=asked.started_at,
-            seconds=(run.now() - asked.started_at).total_seconds(),
-            **outcome,
-        )
-        await run.recorder.record_turn(turn)
+        turn = self._asked.ended(self._run.now(), outcome)
+        await self._run.recorder.record_turn(turn)
         return turn
 
     def _time_is_over(self) -> bool:

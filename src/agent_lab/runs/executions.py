@@ -16,7 +16,7 @@ from agent_lab.orchestrator.graph_builder import GraphBuilder
 from agent_lab.orchestrator.run_context import RunContext
 from agent_lab.orchestrator.run_recorder import RunRecorder
 from agent_lab.providers.provider_gateway import ProviderGateway
-from agent_lab.runs.dispatcher import InProcessDispatcher
+from agent_lab.runs.dispatcher import Dispatcher, InProcessDispatcher
 from agent_lab.runs.execution import (
     CANCELLED,
     INTERRUPTED,
@@ -107,7 +107,9 @@ class Executions:
         self.active: dict[str, Execution] = {}
         """By id: the runs that are executed here, or wait for it."""
         self._history = SavedRuns(self.store)
-        self._dispatcher = InProcessDispatcher(self._execute, limits.at_once, limits.waiting)
+        self._dispatcher: Dispatcher = InProcessDispatcher(
+            self._execute, limits.at_once, limits.waiting
+        )
         self._lease = Lease(self.queue, now, limits.lease_s, self._cancel_asked)
         self._starting: dict[str, asyncio.Future[None]] = {}
         self._stopping: set[asyncio.Future[None]] = set()

@@ -27,7 +27,7 @@ from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.runs.archive import RunArchive
 from agent_lab.runs.events import WAITING, Listener, RunEvent
 from agent_lab.runs.executions import DEFAULT_LIMITS, Executions, Limits, Said
-from agent_lab.runs.following import follow_run
+from agent_lab.runs.following import POLL_S, follow_run
 from agent_lab.runs.log import RunLog
 from agent_lab.runs.people import chosen_turn
 from agent_lab.runs.preparation import Preparation, Prepared, new_run_id
@@ -36,9 +36,6 @@ from agent_lab.storage.database import Database
 from agent_lab.storage.run_queries import ENDED
 
 logger = logging.getLogger(__name__)
-
-POLL_S = 0.5
-"""How often it is looked what another process does with a run."""
 
 
 class RunService(RunArchive):

@@ -74,12 +74,6 @@ def run_rows(connection: Connection, run_id: str) -> RunRows | None:
     return RunRows(row, taken.all(), events)
 
 
-def last_seq(connection: Connection, run_id: str) -> int:
-    """The last place of a run's log; 0: there is none."""
-    found = select(func.max(run_events.c.seq)).where(run_events.c.run_id == run_id)
-    return connection.execute(found).scalar() or 0
-
-
 def listed(
     connection: Connection,
     which: RunFilter,

@@ -8,19 +8,13 @@ from pydantic_core import PydanticCustomError
 
 from agent_lab.api.wire.errors import ErrorDetail
 from agent_lab.api.wire.examples import ORCHESTRATE, ORCHESTRATE_ANSWER
-from agent_lab.api.wire.names import FlowName, InputName, ModelKey, Prompt, RoleName, StrategyName
+from agent_lab.api.wire.names import FlowName, Prompt
+from agent_lab.api.wire.wishes import Wishes
 from agent_lab.contracts import (
-    Attachment,
-    Budget,
     Contract,
-    DataPolicy,
-    Language,
     Message,
     RunRequest,
     RunStatus,
-    Seed,
-    Temperature,
-    TokenLimit,
     Usage,
 )
 from agent_lab.deliberation.issues import Issue
@@ -62,32 +56,13 @@ FIRST_LAB_INPUTS = {
 }
 
 
-class OrchestrateRequest(Contract):
+class OrchestrateRequest(Wishes):
     """What is asked of a flow. Only `prompt` is required; unknown fields are refused."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [ORCHESTRATE]})
 
     prompt: Prompt
     flow_type: FlowName = "challenge"
-    inputs: dict[InputName, JsonValue] = Field(default_factory=dict)
-    """Values of the flow's named inputs, such as `rounds`; `GET /api/flows/{name}` lists them."""
-    attachments: tuple[Attachment, ...] = ()
-    """Documents that every role sees beside the question."""
-    model: ModelKey | None = None
-    """For every role that has no model of its own; None: the default model."""
-    models: dict[RoleName, ModelKey] = Field(default_factory=dict)
-    """Role to model key; overrides the flow."""
-    strategy: StrategyName | None = None
-    max_tokens: TokenLimit | None = None
-    """Longest text of a turn, in tokens."""
-    temperature: Temperature | None = None
-    seed: Seed | None = None
-    lang: Language | None = None
-    """Language of the prompts; None: that of the question."""
-    budget: Budget | None = None
-    """What the run may cost; each call is checked before it is made."""
-    data_policy: DataPolicy | None = None
-    """`local`: no text may leave this machine; None: it may, if a remote model was named."""
     stream: StrictBool = False
     """Answer with the events of the run as they happen (`text/event-stream`)."""
     verbose: StrictBool = False

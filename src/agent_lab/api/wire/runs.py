@@ -10,26 +10,19 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    JsonValue,
     StrictBool,
 )
 from pydantic_core import PydanticCustomError
 
 from agent_lab.api.wire.examples import RUN
-from agent_lab.api.wire.names import FlowName, InputName, ModelKey, Prompt, RoleName, StrategyName
+from agent_lab.api.wire.names import FlowName, Prompt
+from agent_lab.api.wire.wishes import Wishes
 from agent_lab.contracts import (
-    Attachment,
-    Budget,
     Contract,
-    DataPolicy,
     JsonObject,
-    Language,
     RunRecord,
     RunRequest,
     RunStatus,
-    Seed,
-    Temperature,
-    TokenLimit,
 )
 from agent_lab.storage.run_queries import RunFilter
 
@@ -40,7 +33,7 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d", re.ASCII)
 _NAME = r"^[^\x00]{1,200}$"  # a NUL is in no name, and Postgres cannot even be asked for it
 
 
-class StartRequest(Contract):
+class StartRequest(Wishes):
     """What is asked of a new run. Only `flow` and `input` are required; unknown fields are refused.
 
     But for `background`, the fields are those of Python's `RunRequest` and of `agent-lab run`.
@@ -50,25 +43,6 @@ class StartRequest(Contract):
 
     flow: FlowName
     input: Prompt
-    inputs: dict[InputName, JsonValue] = Field(default_factory=dict)
-    """Values of the flow's named inputs, such as `rounds`; `GET /api/flows/{name}` lists them."""
-    attachments: tuple[Attachment, ...] = ()
-    """Documents that every role sees beside the question."""
-    model: ModelKey | None = None
-    """For every role that has no model of its own; None: the default model."""
-    models: dict[RoleName, ModelKey] = Field(default_factory=dict)
-    """Role to model key; overrides the flow."""
-    strategy: StrategyName | None = None
-    max_tokens: TokenLimit | None = None
-    """Longest text of a turn, in tokens."""
-    temperature: Temperature | None = None
-    seed: Seed | None = None
-    lang: Language | None = None
-    """Language of the prompts; None: that of the question."""
-    budget: Budget | None = None
-    """What the run may cost; each call is checked before it is made."""
-    data_policy: DataPolicy | None = None
-    """`local`: no text may leave this machine; None: it may, if a remote model was named."""
     background: StrictBool = False
     """Answer at once, and go on without the caller, in another process if this one dies. Else the
     answer comes with the run's end, and the caller's leaving stops it.
