@@ -37,6 +37,8 @@ USAGE = {"openai": (11, 3, 0, 7, 2), "anthropic": (13, 3, 2, 7, 0)}
 THOUGHT, ELSEWHERE = "Six times seven.", "It is 42, says another."
 DEADLINE_S, BRIEF_S, GRACE_S, PATIENCE_S = 5.0, 0.9, 2.0, 3.0
 """A call's budget, that of one that waits for its end, after it a hang; for tasks to go."""
+SHORT_S = 1.0
+"""A timeout that is due: longer than one process, host and client in it, may stand still."""
 
 
 def _timeouts(first: float, between: float) -> str:
@@ -47,8 +49,8 @@ def _timeouts(first: float, between: float) -> str:
 FILES = {
     # Timeouts are small only where one is due: a busy machine is no slow host.
     "models.toml": _timeouts(DEADLINE_S, DEADLINE_S),
-    "first_token.toml": _timeouts(0.3, DEADLINE_S),
-    "between_tokens.toml": _timeouts(DEADLINE_S, 0.3),
+    "first_token.toml": _timeouts(SHORT_S, DEADLINE_S),
+    "between_tokens.toml": _timeouts(DEADLINE_S, SHORT_S),
     "strategies.toml": "".join(
         f"[strategies.{name}]\n"
         "sampling = { temperature = 0.0, top_p = 1.0, top_k = 1 }\n"

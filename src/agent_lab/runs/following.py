@@ -47,6 +47,7 @@ async def _events(
     with LiveReader(live, after) as reader:
         while True:
             if reader.has_missed:
+                reader.before_reading()
                 if execution is not None and not live.is_over:
                     await execution.journal.commit()  # even the run itself may not be there
                 log = read_log(await executions.store.rows(run_id))

@@ -130,6 +130,10 @@ class LiveReader:
         """Whether the log must be read: something came that is not here."""
         return self._missed
 
+    def before_reading(self) -> None:
+        """Note that the log is about to be read: what is missed from now on may not be in it."""
+        self._missed = False
+
     def take(self, event: RunEvent) -> None:
         """Keep an event until it is asked for."""
         self._unread.append(event)
@@ -147,9 +151,10 @@ class LiveReader:
         """Take in what the log has after the last event that is known.
 
         Args:
-            events: Read after `has_missed` was seen.
+            events: Read after `before_reading`.
         """
-        self._missed = False
+        if self._missed:
+            self._unread.clear()  # they came after a gap; the next reading has both
         self._unread.extendleft(reversed(events))
 
     def news(self) -> list[RunEvent]:
@@ -170,6 +175,8 @@ class LiveReader:
 
     async def wait(self, longest_s: float) -> None:
         """Return when there is something worth showing, or after so many seconds."""
+        if self._missed:
+            return
         try:
             async with asyncio.timeout(longest_s):
                 await self._news.wait()
