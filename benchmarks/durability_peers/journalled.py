@@ -95,12 +95,14 @@ def _asking(gateway: ProviderGateway) -> Ask:
         visits[role.name] += 1
         await journal.record("STEP_STARTED", {"stepName": role.name})
         await journal.begin_turn(asked)
+        name, text = asked.message_id, ""
         async for chunk in gateway.stream(asked.request):
-            if chunk.result is not None:
-                turn = asked.ended(utc_now(), succeeded(chunk.result))
-                await journal.record_turn(turn)
-                return turn.text
-            journal.publish_delta(asked.message_id, chunk.text, reasoning=False)
-        return ""
+            if chunk.result is None:
+                journal.publish_delta(name, chunk.text, reasoning=False)
+                continue
+            turn = asked.ended(utc_now(), succeeded(chunk.result))
+            await journal.record_turn(turn)
+            text = turn.text
+        return text
 
     return ask

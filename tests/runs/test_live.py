@@ -16,8 +16,8 @@ def event(seq: int) -> RunEvent:
     )
 
 
-def made(seq: int) -> Callable[[], RunEvent]:
-    return lambda: event(seq)
+def made(seq: int) -> Callable[[str], RunEvent]:
+    return lambda _: event(seq)
 
 
 @pytest.mark.parametrize("during", range(8))

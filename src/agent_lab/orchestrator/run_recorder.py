@@ -7,6 +7,7 @@ is not asked, measured or decided again.
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import orjson
@@ -42,7 +43,8 @@ _HASHED = (
     "data_policy",
     "role",
 )
-_SAMPLING = ("max_tokens", "temperature", "top_p", "top_k", "seed", "stop")
+_SAMPLING = ("max_tokens", "temperature", "top_p", "top_k", "seed")
+_hashed, _sampling = attrgetter(*_HASHED), attrgetter(*_SAMPLING)
 SPOKEN: Final[JsonObject] = {"status": "ok", "source": "person", "finish_reason": "stop"}
 """What tells the turn of a person."""
 UNDECIDED: Final = object()
@@ -75,9 +77,9 @@ class AskedTurn(NamedTuple):
 
     def sampling(self) -> JsonObject:
         """How it is sampled, as far as anybody said; as JSON."""
-        values = {name: getattr(self.request, name) for name in _SAMPLING}
-        values["stop"] = list(self.request.stop)
-        return {name: value for name, value in values.items() if value not in (None, [])}
+        values = zip(_SAMPLING, _sampling(self.request), strict=True)
+        sampling: JsonObject = {name: value for name, value in values if value is not None}
+        return {**sampling, "stop": list(self.request.stop)} if self.request.stop else sampling
 
     def request_hash(self) -> str:
         """Digest of all that flow and state say of it, in hexadecimal.
@@ -86,9 +88,8 @@ class AskedTurn(NamedTuple):
         run must find the same.
         """
         request = self.request
-        said = {name: getattr(request, name) for name in _HASHED}
-        said["messages"] = [(message.role, message.content) for message in request.messages]
-        said["distinct_from"] = request.constraints.distinct_from
+        messages = [(message.role, message.content) for message in request.messages]
+        said = (*_hashed(request), request.constraints.distinct_from, messages)
         return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     def ended(self, now: datetime, outcome: Mapping[str, Any]) -> Turn:

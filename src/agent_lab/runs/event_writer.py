@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import orjson
@@ -173,7 +172,7 @@ class EventWriter:
             error = error or self._broken  # what comes after a gap is not there either
             if error is None:
                 for event in added:
-                    self._live.publish(event.type, event.turn, partial(event.made, self.run_id))
+                    self._live.publish(event.type, event.turn, event.made)
             else:
                 self._broken = self._broken or error
             for waiter in waiters:

@@ -69,18 +69,18 @@ class LiveRun:
         self.readers: set[LiveReader] = set()
         self.is_over = False
 
-    def publish(self, event_type: EventType, turn: str, make: Callable[[], RunEvent]) -> None:
+    def publish(self, event_type: EventType, turn: str, make: Callable[[str], RunEvent]) -> None:
         """Show an event that is in the log.
 
         Args:
             event_type: Its type.
             turn: The turn that it is about; empty: none.
-            make: Makes the event; called only if anybody watches.
+            make: Makes the event, for the run's id; called only if anybody watches.
         """
         if event_type == "TEXT_MESSAGE_START":
             self.drafts[turn] = []
         if self.readers:
-            event = make()
+            event = make(self.run_id)
             for reader in self.readers:
                 reader.take(event)
         if event_type == "TEXT_MESSAGE_END":

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from agent_lab.errors import RunStateError, RunWaitingError
 
@@ -55,16 +55,19 @@ class People:
 
     def _leave_if_idle(self) -> None:
         """A node that runs a flow is not at work itself: the nodes of that flow are."""
-        leaves = [path for path in self._at_work if not self._holds_another(path)]
         waits = [wait for wait in self._waits.values() if not wait.done()]
-        if waits and len(waits) == len(leaves):
+        if not waits:
+            return
+        holders = {outer for path in self._at_work for outer in _around(path)}
+        if len(waits) == len(self._at_work.keys() - holders):
             for wait in waits:
                 wait.set_exception(RunWaitingError("Only a person can go on with the run."))
                 wait.exception()  # seen: one of them is enough to end the execution
 
-    def _holds_another(self, path: str) -> bool:
-        within = (f"{path}.", f"{path}[")
-        return any(other.startswith(within) for other in self._at_work)
+
+def _around(path: str) -> Iterator[str]:
+    """What a node may be within, by its path."""
+    return (path[:place] for place, character in enumerate(path) if character in ".[")
 
 
 def chosen_turn(run_id: str, awaited: Sequence[str], turn: str | None) -> str:

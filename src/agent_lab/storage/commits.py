@@ -5,7 +5,10 @@ kinds are written in the order of `_STATEMENTS`.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -21,6 +24,8 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.exc import DBAPIError
 
 from agent_lab.storage.tables import flow_versions, run_events, runs, turns
 
@@ -150,41 +155,64 @@ _STATEMENTS: Mapping[Kind, Callable[[Dialect], Insert | Update]] = MappingProxyT
 
 
 class _Compiled(NamedTuple):
-    """A statement as the driver takes it: rows need no processing any more."""
+    """A statement as the driver takes it."""
 
-    text: str
-    names: tuple[str, ...] | None
-    """The values of a row, in order; None: the driver takes them by name."""
+    texts: Mapping[int, str]
+    """By how many rows it is for, the most first; the last is for one."""
+    values: Callable[[Row], tuple[Any, ...]]
+    """Puts a row's values in order."""
 
-    def rows(self, rows: Sequence[Row]) -> Any:
-        names = self.names
-        return rows if names is None else [tuple(row[name] for name in names) for row in rows]
+    def execute(self, cursor: DBAPICursor, rows: Sequence[Row]) -> None:
+        values, done = list(map(self.values, rows)), 0
+        for size, text in self.texts.items():
+            while 1 < size <= len(values) - done:
+                cursor.execute(text, tuple(chain.from_iterable(values[done : done + size])))
+                done += size
+        if done < len(values):
+            cursor.executemany(self.texts[1], values[done:])
 
 
 class Statements:
     """The statements in the language of one database, each compiled once.
+
+    They go to the driver as they are: to prepare one anew each time is dearer than to execute it.
 
     Args:
         dialect: The database's.
     """
 
     def __init__(self, dialect: Dialect) -> None:
-        self._compiled = {kind: _compiled(make(dialect), dialect) for kind, make in _ITEMS}
+        # Values by place: of many rows in one statement, all would need names of their own.
+        style: Literal["qmark", "format"] = "qmark" if dialect.name == "sqlite" else "format"
+        own = type(dialect)(paramstyle=style)
+        self._compiled = {kind: _compiled(make(own), own) for kind, make in _ITEMS}
 
-    def execute(self, connection: Connection, rows: Mapping[Kind, Sequence[Row]]) -> None:
+    def execute(self, cursor: DBAPICursor, rows: Mapping[Kind, Sequence[Row]]) -> None:
         """Write rows of several kinds."""
         for kind, statement in self._compiled.items():
             if kind in rows:
-                connection.exec_driver_sql(statement.text, statement.rows(rows[kind]))
+                statement.execute(cursor, rows[kind])
 
 
 _ITEMS = tuple(_STATEMENTS.items())
+_SIZES = (16, 8, 4, 2)
+"""Rows of one statement. For each statement SQLite's driver lets go of the interpreter, and a busy
+event loop gives it back only after milliseconds."""
 
 
 def _compiled(statement: Insert | Update, dialect: Dialect) -> _Compiled:
     made = statement.compile(dialect=dialect)
-    names = tuple(made.positiontup) if made.positional and made.positiontup else None
-    return _Compiled(str(made), names)
+    texts = {1: str(made)}
+    head, _, row = texts[1].rpartition(" VALUES ")
+    if head and row.endswith(")"):
+        texts = {size: f"{head} VALUES {', '.join([row] * size)}" for size in _SIZES} | texts
+    return _Compiled(texts, _in_order(made.positiontup or ()))
+
+
+def _in_order(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda row: tuple(row[name] for name in names)  # an itemgetter of one gives no tuple
 
 
 def write(
@@ -200,14 +228,38 @@ def write(
     Returns:
         What was left out.
     """
-    lost = _lost(connection, changes)
-    left_out = {id(change) for change in lost}
-    rows: dict[Kind, list[Row]] = {}
-    for change in changes:
-        for kind, row in () if id(change) in left_out else change.rows:
-            rows.setdefault(kind, []).append(row)
-    statements.execute(connection, rows)
+    with _cursor(connection) as cursor:
+        lost = _lost(cursor, changes, is_sqlite=connection.dialect.name == "sqlite")
+        left_out = {id(change) for change in lost}
+        rows: dict[Kind, list[Row]] = {}
+        for change in changes:
+            for kind, row in () if id(change) in left_out else change.rows:
+                rows.setdefault(kind, []).append(row)
+        statements.execute(cursor, rows)
     return lost
+
+
+@contextmanager
+def _cursor(connection: Connection) -> Iterator[DBAPICursor]:
+    """The driver's own cursor; what it raises, as SQLAlchemy would say it."""
+    own, dialect = connection.connection, connection.dialect
+    cursor = own.cursor()
+    try:
+        yield cursor
+    except dialect.loaded_dbapi.Error as error:
+        has_gone = dialect.is_disconnect(error, own.dbapi_connection, cursor)
+        if has_gone:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            None,
+            None,
+            error,
+            dialect.loaded_dbapi.Error,
+            connection_invalidated=has_gone,
+            dialect=dialect,
+        ) from error
+    finally:
+        cursor.close()
 
 
 def is_written(connection: Connection, change: Change) -> bool:
@@ -226,14 +278,14 @@ def is_written(connection: Connection, change: Change) -> bool:
     return connection.execute(select(run_events.c.seq).where(ours, here)).first() is not None
 
 
-def _lost(connection: Connection, changes: Sequence[Change]) -> Sequence[Change]:
+def _lost(cursor: DBAPICursor, changes: Sequence[Change], *, is_sqlite: bool) -> Sequence[Change]:
     ours = {change.run_id for change in changes if change.creates}
     ids = list({change.run_id for change in changes} - ours)
     if not ids:
         return ()
-    is_sqlite = connection.dialect.name == "sqlite"  # its writing transactions are alone
-    marks = ", ".join(["?" if is_sqlite else "%s"] * len(ids))
-    lock = "" if is_sqlite else " FOR UPDATE"
-    query = f"SELECT id, epoch FROM runs WHERE id IN ({marks}){lock}"  # noqa: S608
-    epochs = dict(tuple(row) for row in connection.exec_driver_sql(query, tuple(ids)))
+    mark = "?" if is_sqlite else "%s"
+    lock = "" if is_sqlite else " FOR UPDATE"  # SQLite's writing transactions are alone
+    query = f"SELECT id, epoch FROM runs WHERE id IN ({', '.join([mark] * len(ids))}){lock}"  # noqa: S608
+    cursor.execute(query, tuple(ids))
+    epochs = dict(cursor.fetchall())
     return [c for c in changes if c.run_id not in ours and epochs.get(c.run_id) != c.epoch]

@@ -4,10 +4,12 @@ A shared text is a list of parts: a string stands for itself, `{"of": NAME}` for
 this name in the run. What is joined is always exactly what was split.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 Parts: TypeAlias = list[Any]
+_Place: TypeAlias = tuple[int, int, str]
+"""Where a known text begins, its length below zero, and its name: the longest comes first."""
 WORTH_SHARING = 48
 """Characters; a reference to a shorter text would save nothing."""
 
@@ -19,22 +21,15 @@ def split_text(text: str, known: Mapping[str, str]) -> Parts:
         text: The text.
         known: Texts by name.
     """
-    spans: list[tuple[int, int, str]] = []
-    for name, shared in known.items():
-        length = len(shared)
-        begin = text.find(shared) if length >= WORTH_SHARING else -1
-        while begin >= 0:
-            spans.append((begin, -length, name))
-            begin = text.find(shared, begin + length)
-    # The longest of those that begin together: one that holds another one is worth more.
-    spans.sort()
+    worth = [item for item in known.items() if WORTH_SHARING <= len(item[1]) <= len(text)]
+    shortest = min((len(shared) for _, shared in worth), default=0)
     parts: Parts = []
-    last = 0
-    for begin, negative_length, name in spans:
-        if begin >= last:
-            parts += [text[last:begin], {"of": name}] if begin > last else [{"of": name}]
-            last = begin - negative_length
-    return [*parts, text[last:]] if last < len(text) or not parts else parts
+    for part in _cut(text, _first_places(text, worth)):
+        if isinstance(part, str) and len(part) >= shortest:
+            parts += _cut(part, _all_places(part, worth))
+        else:
+            parts.append(part)
+    return parts or [text]
 
 
 def join_text(parts: Parts, known: Mapping[str, str]) -> str:
@@ -45,3 +40,52 @@ def join_text(parts: Parts, known: Mapping[str, str]) -> str:
         known: The same texts by name, at least those that are named.
     """
     return "".join(part if isinstance(part, str) else known[part["of"]] for part in parts)
+
+
+def _first_places(text: str, known: Sequence[tuple[str, str]]) -> Iterator[_Place]:
+    """One place of each.
+
+    A prompt has most texts in the order in which they came about: each is looked for from the end
+    of the one before, so that all of them take one way through the prompt.
+    """
+    end = 0
+    for name, shared in known:
+        begin = _find(text, shared, end)
+        if begin < 0 < end:
+            begin = _find(text[: end + len(shared) - 1], shared, 0)
+        if begin >= 0:
+            end = begin + len(shared)
+            yield begin, -len(shared), name
+
+
+def _all_places(text: str, known: Sequence[tuple[str, str]]) -> Iterator[_Place]:
+    """Every place of each."""
+    for name, shared in known:
+        begin = _find(text, shared, 0)
+        while begin >= 0:
+            yield begin, -len(shared), name
+            begin = _find(text, shared, begin + len(shared))
+
+
+def _find(text: str, shared: str, start: int) -> int:
+    """As `str.find`, which prepares itself for a long text: most are found by their beginning."""
+    begin = text.find(shared[:WORTH_SHARING], start)
+    if begin < 0 or text.startswith(shared, begin):
+        return begin
+    return text.find(shared, begin + 1)
+
+
+def _cut(text: str, places: Iterable[_Place]) -> Iterator[Any]:
+    """A text's parts.
+
+    Of texts that begin together the longest is named: one that holds another one is worth more.
+    """
+    last = 0
+    for begin, negative_length, name in sorted(places):
+        if begin >= last:
+            if begin > last:
+                yield text[last:begin]
+            yield {"of": name}
+            last = begin - negative_length
+    if last < len(text):
+        yield text[last:]
