@@ -15,6 +15,7 @@ from agent_lab.errors import (
 )
 from agent_lab.providers.base import ProviderCall
 from agent_lab.providers.local.scripted_provider import ScriptedProvider, ScriptedReply
+from agent_lab.runs import event_writer
 from agent_lab.runs.events import TERMINAL, RunEvent
 from agent_lab.runs.executions import Limits
 from agent_lab.runs.service import RunService
@@ -96,6 +97,22 @@ async def test_whenever_a_run_is_cancelled_no_answer_is_lost(place: Place, seed:
     [(ends,)] = place.sql("SELECT count(*) FROM run_events WHERE type LIKE 'RUN_%' AND seq > 1")
     [(rows,)] = place.sql("SELECT count(*) FROM runs")
     assert ends == rows
+
+
+async def test_what_has_just_ended_when_a_process_leaves_is_kept(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("LONGEST_WAIT_S", "LONGEST_END_S"):
+        monkeypatch.setattr(event_writer, name, 3600.0)
+    runs, gate = gated(place, "security_expert")
+    run_id = await runs.start(asking("multi_perspective"), detached=True)
+    await gate.arrived.wait()
+    for _ in range(200):
+        await asyncio.sleep(0)
+    await runs.aclose()
+    ended = place.sql("SELECT role FROM turns WHERE status = 'ok' AND run_id = ?", run_id)
+    asked = place.sql("SELECT role FROM turns WHERE run_id = ?", run_id)
+    assert len(ended) == len(asked) - 1 > 0
 
 
 async def test_cancelling_stops_a_run_for_good_and_says_what_it_has(place: Place):

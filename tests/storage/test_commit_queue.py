@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, select, text
+from sqlalchemy import Connection, Engine, select, text
 
 from agent_lab.errors import RunTakenOverError, StorageError
 from agent_lab.storage import commit_queue
@@ -32,10 +32,16 @@ class Bug(BaseException):
     """What no `except Exception` catches."""
 
 
-def commits_of(engine: Engine) -> list[int]:
+def commits_of(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Counts commits from now on: one item for each."""
     counted: list[int] = []
-    event.listen(engine, "commit", lambda _: counted.append(1))
+    commit = engine.dialect.do_commit
+
+    def do_commit(connection: Any) -> None:
+        counted.append(1)
+        commit(connection)
+
+    monkeypatch.setattr(engine.dialect, "do_commit", do_commit)
     return counted
 
 
@@ -55,9 +61,11 @@ def others() -> set[threading.Thread]:
     return writers()
 
 
-async def test_what_is_queued_together_is_committed_together(clerk: Clerk, database: Database):
+async def test_what_is_queued_together_is_committed_together(
+    clerk: Clerk, database: Database, monkeypatch: pytest.MonkeyPatch
+):
     run = header()
-    commits = commits_of(database.engine)
+    commits = commits_of(database.engine, monkeypatch)
     async with clerk.held():
         futures = [clerk.create(run), *(clerk.event(run.id, seq) for seq in range(1, 41))]
     await outcomes(futures)
@@ -66,9 +74,11 @@ async def test_what_is_queued_together_is_committed_together(clerk: Clerk, datab
     assert seqs(database, run.id) == list(range(1, 41))
 
 
-async def test_no_transaction_has_more_changes_than_it_may(clerk: Clerk, database: Database):
+async def test_no_transaction_has_more_changes_than_it_may(
+    clerk: Clerk, database: Database, monkeypatch: pytest.MonkeyPatch
+):
     run = header()
-    commits = commits_of(database.engine)
+    commits = commits_of(database.engine, monkeypatch)
     async with clerk.held():
         futures = [
             clerk.create(run),

@@ -118,6 +118,8 @@ def said(config: NodeConfig, turn: Turn) -> StateUpdate:
 
 def whole_characters(text: str) -> str:
     """The text with `?` for each half of a character, and no NUL: no database can hold these."""
+    if text.isascii():
+        return text.replace("\0", "")
     return text.encode(errors="replace").decode().replace("\0", "")
 
 

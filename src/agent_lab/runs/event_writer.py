@@ -18,6 +18,9 @@ from agent_lab.storage.tables import microseconds
 
 LONGEST_WAIT_S = 0.02
 """For which an event waits for others before it is committed by itself."""
+LONGEST_END_S = 0.002
+"""For which the end of a turn does: what comes next begins by then, as a rule, and half of the
+transactions are saved."""
 
 Rows: TypeAlias = Iterable[tuple[Kind, Row]]
 
@@ -73,15 +76,16 @@ class EventWriter:
         self._rows: list[tuple[Kind, Row]] = []
         self._added: list[_Added] = []
         self._creates = False
-        self._is_timed = False
-        self._is_due = False
         self._waiters: list[asyncio.Future[None]] = []
+        self._sealed: list[Change] = []
+        self._holds_end = False
+        self._is_timed = self._is_ending = self._is_due = False
         self._broken: Exception | None = None
 
     @property
     def is_kept(self) -> bool:
         """Whether nothing has failed, and nothing is open."""
-        return self._broken is None and not self._rows
+        return self._broken is None and not self._rows and not self._sealed
 
     def create(self, rows: Rows) -> None:
         """Add the rows of the run itself."""
@@ -143,16 +147,29 @@ class EventWriter:
     def commit_soon(self) -> "asyncio.Future[None]":
         """The same, together with what others add before the event loop's next turn."""
         future = self._waiter()
-        self.flush_soon()
-        return future
-
-    def flush_soon(self) -> None:
-        """The same, for whoever does not wait."""
-        if self._broken is not None:
-            raise self._broken
         if not self._is_due:
             self._is_due = True
             self._loop.call_soon(self._on_turn)
+        return future
+
+    def end_turn(self) -> None:
+        """Have what was added committed in a moment, with what begins by then.
+
+        Raises:
+            StorageError: As `commit`.
+            RunTakenOverError: As `commit`.
+        """
+        if self._broken is not None:
+            raise self._broken
+        self._holds_end = True
+        if not self._is_ending:
+            self._is_ending = True
+            self._loop.call_later(LONGEST_END_S, self._on_end)
+
+    def begin_turn(self) -> None:
+        """See that what is added from now on takes no paid turn with it if it cannot be written."""
+        if self._holds_end:
+            self._seal()
 
     def _waiter(self) -> "asyncio.Future[None]":
         if self._broken is not None:
@@ -162,11 +179,12 @@ class EventWriter:
         self._waiters.append(future)
         return future
 
-    def _queue_up(self) -> None:
-        self._is_due = False
+    def _seal(self) -> None:
+        """Make one change of what was added so far."""
         rows, added, creates = self._rows, self._added, self._creates
         waiters = self._waiters
         self._rows, self._added, self._creates, self._waiters = [], [], False, []
+        self._holds_end = False
 
         def done(error: Exception | None) -> None:
             error = error or self._broken  # what comes after a gap is not there either
@@ -184,16 +202,31 @@ class EventWriter:
                     waiter.set_exception(error)
                     waiter.exception()  # seen: there may be nobody who waits
 
-        try:
-            self._queue.put(Change(self.run_id, self._epoch, rows, done, self._loop, creates))
-        except StorageError as error:
-            done(error)
+        self._sealed.append(Change(self.run_id, self._epoch, rows, done, self._loop, creates))
+
+    def _queue_up(self) -> None:
+        self._is_due = False
+        if self._rows or self._waiters:
+            self._seal()
+        changes, self._sealed = self._sealed, []
+        for change in changes:
+            try:
+                self._queue.put(change)
+            except StorageError as error:
+                change.done(error)
 
     def _on_turn(self) -> None:
         if self._is_due:
             self._queue_up()
 
+    def _on_end(self) -> None:
+        self._is_ending = False
+        self._queue_what_is_there()
+
     def _on_time(self) -> None:
         self._is_timed = False
-        if self._rows and self._broken is None:
+        self._queue_what_is_there()
+
+    def _queue_what_is_there(self) -> None:
+        if not self.is_kept and self._broken is None:
             self._queue_up()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -167,6 +168,8 @@ class Execution:
             self.done.set_exception(error)
             self.done.exception()  # seen: there may be nobody who waits
             return
+        with suppress(StorageError, RunTakenOverError):
+            self.journal.commit()  # whoever goes on with it has all that was paid for
         logger.info("The run is left to others")
         self.done.set_result(None)
 

@@ -1,7 +1,7 @@
 """The journal of one execution of a run: keeps what happens, and answers what has happened before.
 
-A turn is queued as soon as it has ended, and committed before its successor is asked: each begin
-is waited for, and all that was queued before comes with it. An execution that goes on with a run
+A turn that has ended is queued in a moment, and committed before its successor is asked: each begin
+is waited for, and all that was said before comes with it. An execution that goes on with a run
 takes the same way through the same graph; what the journal has is not asked again.
 """
 
@@ -250,7 +250,7 @@ class Journal:
         return self._log.commit()
 
     async def record_turn(self, turn: Turn) -> None:
-        """Queue a finished turn; it is committed before the next one is asked."""
+        """Keep a finished turn; it is committed before the next one is asked."""
         name = message_id(turn.path, turn.visit, turn.retry)
         numbered = turn.model_copy(update={"seq": self._log.seq + 1})
         self.turns.append(numbered)
@@ -262,7 +262,7 @@ class Journal:
             served=lambda: ended_event(numbered),
             turn=name,
         )
-        self._log.flush_soon()
+        self._log.end_turn()
 
     async def record_step(self, step: Step) -> bool:
         """Add a finished pass of a node; an earlier one must have gone the same way."""
@@ -298,6 +298,7 @@ class Journal:
     async def _say_begun(self, asked: AskedTurn, rows: Sequence[tuple[Kind, Row]]) -> None:
         name = asked.message_id
         stored = {"messageId": name}
+        self._log.begin_turn()
         self._log.add("TEXT_MESSAGE_START", stored, rows, served=asked.event, turn=name)
         await self._log.commit_soon()
 

@@ -29,6 +29,7 @@ from sqlalchemy.exc import (
 from agent_lab.errors import RunTakenOverError, StorageError
 from agent_lab.storage.commits import Change, Statements, is_written, write
 from agent_lab.storage.database import Database
+from agent_lab.storage.driver import driver_transaction
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -212,10 +213,12 @@ class _Writer:
         pause, broke, begin = _FIRST_PAUSE_S, False, time.monotonic()
         while True:
             try:
-                with self._transaction() as connection:
+                with self._connected() as connection:
                     if broke:  # perhaps in mid-commit
-                        batch = [c for c in batch if not is_written(connection, c)]
-                    return write(connection, batch, self._statements)
+                        with connection.begin():
+                            batch = [c for c in batch if not is_written(connection, c)]
+                    with driver_transaction(connection) as cursor:
+                        return write(cursor, batch, self._statements)
             except DBAPIError as error:
                 late = time.monotonic() - begin > RECONNECT_S
                 if late or not (self._has_gone(error) or broke) or isinstance(error, _POISON):
@@ -238,7 +241,7 @@ class _Writer:
     def _do(self, call: _Call) -> None:
         result, error = None, None  # type: Any, Exception | None
         try:
-            with self._transaction() as connection:
+            with self._connected() as connection, connection.begin():
                 result = call.work(connection)
         except SQLAlchemyError as problem:
             error = self._database.described(problem)
@@ -247,13 +250,12 @@ class _Writer:
         _on(call.loop, _settle, call.future, result, error)
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        """A transaction that writes, on a connection that stays open as long as it works."""
+    def _connected(self) -> Iterator[Connection]:
+        """The connection, which stays open as long as it works."""
         if self._connection is None:
             self._connection = self._database.writer.connect()
         try:
-            with self._connection.begin():
-                yield self._connection
+            yield self._connection
         except BaseException:
             self._connection.close()
             self._connection = None

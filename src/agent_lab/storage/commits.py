@@ -5,12 +5,12 @@ kinds are written in the order of `_STATEMENTS`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from sqlalchemy import (
     Connection,
@@ -24,8 +24,8 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DBAPIError
 
 from agent_lab.storage.tables import flow_versions, run_events, runs, turns
 
@@ -184,7 +184,10 @@ class Statements:
     def __init__(self, dialect: Dialect) -> None:
         # Values by place: of many rows in one statement, all would need names of their own.
         style: Literal["qmark", "format"] = "qmark" if dialect.name == "sqlite" else "format"
-        own = type(dialect)(paramstyle=style)
+        own = cast("type[DefaultDialect]", type(dialect))(paramstyle=style)
+        self._mark = "?" if dialect.name == "sqlite" else "%s"
+        # SQLite's writing transactions are alone.
+        self._lock = "" if dialect.name == "sqlite" else " FOR UPDATE"
         self._compiled = {kind: _compiled(make(own), own) for kind, make in _ITEMS}
 
     def execute(self, cursor: DBAPICursor, rows: Mapping[Kind, Sequence[Row]]) -> None:
@@ -192,6 +195,18 @@ class Statements:
         for kind, statement in self._compiled.items():
             if kind in rows:
                 statement.execute(cursor, rows[kind])
+
+    def lost(self, cursor: DBAPICursor, changes: Sequence[Change]) -> Sequence[Change]:
+        """Those whose runs are no longer ours; the others' runs are held."""
+        ours = {change.run_id for change in changes if change.creates}
+        ids = list({change.run_id for change in changes} - ours)
+        if not ids:
+            return ()
+        marks = ", ".join([self._mark] * len(ids))
+        query = f"SELECT id, epoch FROM runs WHERE id IN ({marks}){self._lock}"  # noqa: S608
+        cursor.execute(query, tuple(ids))
+        epochs = dict(cursor.fetchall())
+        return [c for c in changes if c.run_id not in ours and epochs.get(c.run_id) != c.epoch]
 
 
 _ITEMS = tuple(_STATEMENTS.items())
@@ -216,50 +231,26 @@ def _in_order(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
 
 
 def write(
-    connection: Connection, changes: Sequence[Change], statements: Statements
+    cursor: DBAPICursor, changes: Sequence[Change], statements: Statements
 ) -> Sequence[Change]:
     """Write some changes, those of runs that are no longer ours left out.
 
     Args:
-        connection: In a transaction that writes.
+        cursor: The driver's, in a transaction that writes.
         changes: What is written.
         statements: Of this database.
 
     Returns:
         What was left out.
     """
-    with _cursor(connection) as cursor:
-        lost = _lost(cursor, changes, is_sqlite=connection.dialect.name == "sqlite")
-        left_out = {id(change) for change in lost}
-        rows: dict[Kind, list[Row]] = {}
-        for change in changes:
-            for kind, row in () if id(change) in left_out else change.rows:
-                rows.setdefault(kind, []).append(row)
-        statements.execute(cursor, rows)
+    lost = statements.lost(cursor, changes)
+    left_out = {id(change) for change in lost}
+    rows: dict[Kind, list[Row]] = defaultdict(list)
+    for change in changes:
+        for kind, row in () if id(change) in left_out else change.rows:
+            rows[kind].append(row)
+    statements.execute(cursor, rows)
     return lost
-
-
-@contextmanager
-def _cursor(connection: Connection) -> Iterator[DBAPICursor]:
-    """The driver's own cursor; what it raises, as SQLAlchemy would say it."""
-    own, dialect = connection.connection, connection.dialect
-    cursor = own.cursor()
-    try:
-        yield cursor
-    except dialect.loaded_dbapi.Error as error:
-        has_gone = dialect.is_disconnect(error, own.dbapi_connection, cursor)
-        if has_gone:
-            connection.invalidate(error)
-        raise DBAPIError.instance(
-            None,
-            None,
-            error,
-            dialect.loaded_dbapi.Error,
-            connection_invalidated=has_gone,
-            dialect=dialect,
-        ) from error
-    finally:
-        cursor.close()
 
 
 def is_written(connection: Connection, change: Change) -> bool:
@@ -276,16 +267,3 @@ def is_written(connection: Connection, change: Change) -> bool:
     ours = (runs.c.id == change.run_id) & (runs.c.epoch == change.epoch)
     here = (run_events.c.run_id == runs.c.id) & (run_events.c.seq == seq)
     return connection.execute(select(run_events.c.seq).where(ours, here)).first() is not None
-
-
-def _lost(cursor: DBAPICursor, changes: Sequence[Change], *, is_sqlite: bool) -> Sequence[Change]:
-    ours = {change.run_id for change in changes if change.creates}
-    ids = list({change.run_id for change in changes} - ours)
-    if not ids:
-        return ()
-    mark = "?" if is_sqlite else "%s"
-    lock = "" if is_sqlite else " FOR UPDATE"  # SQLite's writing transactions are alone
-    query = f"SELECT id, epoch FROM runs WHERE id IN ({', '.join([mark] * len(ids))}){lock}"  # noqa: S608
-    cursor.execute(query, tuple(ids))
-    epochs = dict(cursor.fetchall())
-    return [c for c in changes if c.run_id not in ours and epochs.get(c.run_id) != c.epoch]

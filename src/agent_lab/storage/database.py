@@ -15,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from agent_lab.errors import ConfigurationError, MissingDependencyError, StorageError
 from agent_lab.storage import schema
+from agent_lab.storage.driver import driver_cursor
 
 Result = TypeVar("Result")
 
@@ -198,4 +199,5 @@ def _prepare_postgres(connection: Any, entry: ConnectionPoolEntry) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that is going to write takes its lock first: to upgrade a read lock can fail.
     kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {kind}")
+    with driver_cursor(connection) as cursor:
+        cursor.execute(f"BEGIN {kind}")

@@ -4,7 +4,7 @@ A shared text is a list of parts: a string stands for itself, `{"of": NAME}` for
 this name in the run. What is joined is always exactly what was split.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 Parts: TypeAlias = list[Any]
@@ -22,14 +22,16 @@ def split_text(text: str, known: Mapping[str, str]) -> Parts:
         known: Texts by name.
     """
     worth = [item for item in known.items() if WORTH_SHARING <= len(item[1]) <= len(text)]
-    shortest = min((len(shared) for _, shared in worth), default=0)
+    if not worth:
+        return [text]
+    shortest = min(len(shared) for _, shared in worth)
     parts: Parts = []
     for part in _cut(text, _first_places(text, worth)):
         if isinstance(part, str) and len(part) >= shortest:
             parts += _cut(part, _all_places(part, worth))
         else:
             parts.append(part)
-    return parts or [text]
+    return parts
 
 
 def join_text(parts: Parts, known: Mapping[str, str]) -> str:
@@ -42,29 +44,32 @@ def join_text(parts: Parts, known: Mapping[str, str]) -> str:
     return "".join(part if isinstance(part, str) else known[part["of"]] for part in parts)
 
 
-def _first_places(text: str, known: Sequence[tuple[str, str]]) -> Iterator[_Place]:
+def _first_places(text: str, known: Sequence[tuple[str, str]]) -> list[_Place]:
     """One place of each.
 
     A prompt has most texts in the order in which they came about: each is looked for from the end
     of the one before, so that all of them take one way through the prompt.
     """
-    end = 0
+    places, end = [], 0
     for name, shared in known:
         begin = _find(text, shared, end)
         if begin < 0 < end:
             begin = _find(text[: end + len(shared) - 1], shared, 0)
         if begin >= 0:
             end = begin + len(shared)
-            yield begin, -len(shared), name
+            places.append((begin, -len(shared), name))
+    return places
 
 
-def _all_places(text: str, known: Sequence[tuple[str, str]]) -> Iterator[_Place]:
+def _all_places(text: str, known: Sequence[tuple[str, str]]) -> list[_Place]:
     """Every place of each."""
+    places = []
     for name, shared in known:
         begin = _find(text, shared, 0)
         while begin >= 0:
-            yield begin, -len(shared), name
+            places.append((begin, -len(shared), name))
             begin = _find(text, shared, begin + len(shared))
+    return places
 
 
 def _find(text: str, shared: str, start: int) -> int:
@@ -75,17 +80,17 @@ def _find(text: str, shared: str, start: int) -> int:
     return text.find(shared, begin + 1)
 
 
-def _cut(text: str, places: Iterable[_Place]) -> Iterator[Any]:
+def _cut(text: str, places: list[_Place]) -> Parts:
     """A text's parts.
 
     Of texts that begin together the longest is named: one that holds another one is worth more.
     """
+    parts: Parts = []
     last = 0
     for begin, negative_length, name in sorted(places):
         if begin >= last:
-            if begin > last:
-                yield text[last:begin]
-            yield {"of": name}
+            parts += [text[last:begin], {"of": name}] if begin > last else [{"of": name}]
             last = begin - negative_length
     if last < len(text):
-        yield text[last:]
+        parts.append(text[last:])
+    return parts
