@@ -87,7 +87,7 @@ class Extent(NamedTuple):
 
 
 QUICK = Extent(turns=30, rounds=1, crowds=(20, 1), rounds_of_crowds=(2, 1), sized_runs=200)
-FULL = Extent(turns=120, rounds=12)
+FULL = Extent(turns=120, rounds=25)
 
 
 def answer(call: ProviderCall) -> str:
