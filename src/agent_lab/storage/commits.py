@@ -158,7 +158,7 @@ class _Compiled(NamedTuple):
     """A statement as the driver takes it."""
 
     texts: Mapping[int, str]
-    """By how many rows it is for, the most first; the last is for one."""
+    """By how many rows it is for, the most first; one, which is always there, comes last."""
     values: Callable[[Row], tuple[Any, ...]]
     """Puts a row's values in order."""
 
@@ -211,15 +211,15 @@ class Statements:
 
 _ITEMS = tuple(_STATEMENTS.items())
 _SIZES = (16, 8, 4, 2)
-"""Rows of one statement. For each statement SQLite's driver lets go of the interpreter, and a busy
-event loop gives it back only after milliseconds."""
+"""Rows of one statement of SQLite. For each its driver lets go of the interpreter, and a busy event
+loop gives it back only after milliseconds. Postgres' driver sends any number of them at once."""
 
 
 def _compiled(statement: Insert | Update, dialect: Dialect) -> _Compiled:
     made = statement.compile(dialect=dialect)
     texts = {1: str(made)}
     head, _, row = texts[1].rpartition(" VALUES ")
-    if head and row.endswith(")"):
+    if dialect.name == "sqlite" and head and row.endswith(")"):
         texts = {size: f"{head} VALUES {', '.join([row] * size)}" for size in _SIZES} | texts
     return _Compiled(texts, _in_order(made.positiontup or ()))
 
