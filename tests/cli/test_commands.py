@@ -150,7 +150,8 @@ def test_another_model_than_the_default_one_says_so_aloud(
     ran = agent_lab("run", "challenge", "Why?", "--max-tokens", "4", "--json")
     assert "`qwen2.5-coder-1.5b` is not on this machine; `smollm2-135m` answers" in ran.err
     turns = RunRecord.model_validate_json(ran.out).turns
-    assert {turn.fallback_from for turn in turns} == {"qwen2.5-coder-1.5b"}
+    answered = [turn for turn in turns if turn.status == "ok"]  # a model this small may be silent
+    assert {turn.fallback_from for turn in answered} == {"qwen2.5-coder-1.5b"}
 
 
 def test_ctrl_c_in_a_pull_says_that_what_was_fetched_is_kept(

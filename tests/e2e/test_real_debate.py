@@ -61,7 +61,7 @@ async def test_the_record_of_a_real_run_proves_what_each_role_was_sent(settings:
 
 
 async def test_only_the_first_turn_loads_and_later_turns_reuse_the_shared_head(settings: Settings):
-    record = await debate(settings)
+    record = await debate_in_which_all_spoke(settings)
     assert [turn.model_warm for turn in record.turns] == [False, True, True]
     assert record.turns[0].timings.load_time > 0
     assert [turn.timings.load_time for turn in record.turns[1:]] == [0, 0]
