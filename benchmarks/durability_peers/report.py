@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from orchestrator_peers.measuring import LANGGRAPH, Figures, Ratio, Task
+from orchestrator_peers.measuring import LANGGRAPH, Figures, Task
+from orchestrator_peers.tables import head, microseconds, row, told
 
 from durability_peers.arms import JOURNALLED, NOT_KEPT, ON_SQLITE, SQLITE_SAVER
 from durability_peers.timing import Costs
@@ -101,13 +102,15 @@ def verdicts(results: Results) -> Iterator[str]:
 def _costs(costs: Costs, task: Task) -> Iterator[str]:
     """A table for one task."""
     columns = ("us a run", "in other threads", "server", "ms that pass", "CPU / LangGraph")
-    yield from _head(f"{task.name}, {task.turns} turns", *columns, "time / LangGraph")
+    yield from head(f"{task.name}, {task.turns} turns", *columns, "time / LangGraph")
     for arm in task.arms:
         here, bare = (task.name, arm), (task.name, LANGGRAPH)
-        spent = (_us(part.median(*here)) for part in (costs.cpu, costs.beside, costs.server))
+        spent = (
+            microseconds(part.median(*here)) for part in (costs.cpu, costs.beside, costs.server)
+        )
         passes = f"{costs.wall.median(*here) * task.at_once * 1e3:.1f}"
-        times = (_told(part.ratio(here, bare)) for part in (costs.cpu, costs.wall))
-        yield _row(arm, *spent, passes, *times)
+        times = (told(part.ratio(here, bare)) for part in (costs.cpu, costs.wall))
+        yield row(arm, *spent, passes, *times)
 
 
 def _keeping(results: Results) -> Iterator[str]:
@@ -115,24 +118,24 @@ def _keeping(results: Results) -> Iterator[str]:
     arms = ((JOURNALLED, LANGGRAPH), (ON_SQLITE, NOT_KEPT), (SQLITE_SAVER, LANGGRAPH))
     columns = [f"{kept} / {bare}" for kept, bare in arms]
     more = [f"{kept}, us a turn more" for kept, _ in arms]
-    yield from _head("what keeping costs", *columns, *more, "saver / journal")
+    yield from head("what keeping costs", *columns, *more, "saver / journal")
     cpu = results.costs.cpu
     for task in results.tasks:
         pairs = [((task.name, kept), (task.name, bare)) for kept, bare in arms]
-        times = [_told(cpu.ratio(kept, bare)) for kept, bare in pairs]
+        times = [told(cpu.ratio(kept, bare)) for kept, bare in pairs]
         extra = [(cpu.median(*kept) - cpu.median(*bare)) / task.turns for kept, bare in pairs]
-        yield _row(task.name, *times, *map(_us, extra), f"{extra[2] / extra[0]:.1f}")
+        yield row(task.name, *times, *map(microseconds, extra), f"{extra[2] / extra[0]:.1f}")
 
 
 def _sizes(sizes: Sizes) -> Iterator[str]:
-    yield from _head(f"growth of the database in {sizes.runs} runs of 3 turns of 1 kB", "kB a run")
+    yield from head(f"growth of the database in {sizes.runs} runs of 3 turns of 1 kB", "kB a run")
     for arm, size in sizes.per_run.items():
-        yield _row(arm, f"{size / 1000:.2f}")
+        yield row(arm, f"{size / 1000:.2f}")
     if sizes.tables:
         yield ""
-        yield from _head(f"{ON_SQLITE}: table or index", "kB a run", "pages are full by")
+        yield from head(f"{ON_SQLITE}: table or index", "kB a run", "pages are full by")
         for name, size, full in sizes.tables:
-            yield _row(name, f"{size / 1000:.2f}", f"{full:.0%}")
+            yield row(name, f"{size / 1000:.2f}", f"{full:.0%}")
 
 
 def circumstances() -> dict[str, str]:
@@ -158,20 +161,3 @@ def as_json(results: Results) -> Any:
         "bytes_of_a_run_by_table": {name: size for name, size, _ in results.sizes.tables},
         "gates": [gate._asdict() for gate in gates(results)],
     }
-
-
-def _us(seconds: float) -> str:
-    return f"{seconds * 1e6:.0f}"
-
-
-def _told(ratio: Ratio) -> str:
-    return f"{ratio.median:.2f} ({ratio.least:.2f} to {ratio.most:.2f})"
-
-
-def _head(*cells: object) -> Iterator[str]:
-    yield _row(*cells)
-    yield "|---" * len(cells) + "|"
-
-
-def _row(*cells: object) -> str:
-    return f"| {' | '.join(map(str, cells))} |"

@@ -20,6 +20,7 @@ from orchestrator_peers.building import (
     Definition,
 )
 from orchestrator_peers.measuring import LANGGRAPH, OURS, PLAIN, Figures, Ratio, Task
+from orchestrator_peers.tables import head, microseconds, row, told
 from orchestrator_peers.tasks import CHALLENGE, THREE_ROLES
 
 AIM = 1.5
@@ -70,42 +71,42 @@ def text(results: Results) -> Iterator[str]:
 
 
 def _arms(results: Results) -> Iterator[str]:
-    yield from _head("task", "arm", "us a run", "times LangGraph", "times asyncio")
+    yield from head("task", "arm", "us a run", "times LangGraph", "times asyncio")
     for task in results.tasks:
         if task.size:
             continue
         for arm in task.arms:
-            times = [_told(results.figures.ratio((task.name, arm), (task.name, LANGGRAPH)))]
-            times += [_told(results.figures.ratio((task.name, arm), (task.name, PLAIN)))]
-            yield _row(task.name, arm, _us(results.figures.median(task.name, arm)), *times)
+            times = [told(results.figures.ratio((task.name, arm), (task.name, LANGGRAPH)))]
+            times += [told(results.figures.ratio((task.name, arm), (task.name, PLAIN)))]
+            yield row(task.name, arm, microseconds(results.figures.median(task.name, arm)), *times)
 
 
 def _growth(results: Results) -> Iterator[str]:
     columns = ("ours, us a turn", "LangGraph, us a turn", "ours / LangGraph")
-    yield from _head("task", "size", "turns", *columns)
+    yield from head("task", "size", "turns", *columns)
     for task in (task for task in results.tasks if task.size and not task.at_once):
         ours, theirs = (_us_a_turn(results, task, arm) for arm in (OURS, LANGGRAPH))
-        times = _told(results.figures.ratio((task.name, OURS), (task.name, LANGGRAPH)))
-        yield _row(task.group, task.size, task.turns, ours, theirs, times)
+        times = told(results.figures.ratio((task.name, OURS), (task.name, LANGGRAPH)))
+        yield row(task.group, task.size, task.turns, ours, theirs, times)
 
 
 def _crowds(results: Results) -> Iterator[str]:
     columns = ("ours / LangGraph", "ours, KB a live run", "LangGraph, KB", "ours / LangGraph")
-    yield from _head("runs at once", "ours, us a run", "LangGraph, us a run", *columns)
+    yield from head("runs at once", "ours, us a run", "LangGraph, us a run", *columns)
     for task in (task for task in results.tasks if task.at_once):
-        ours, theirs = (_us(results.figures.median(task.name, arm)) for arm in (OURS, LANGGRAPH))
-        times = _told(results.figures.ratio((task.name, OURS), (task.name, LANGGRAPH)))
+        ours, theirs = (
+            microseconds(results.figures.median(task.name, arm)) for arm in (OURS, LANGGRAPH)
+        )
+        times = told(results.figures.ratio((task.name, OURS), (task.name, LANGGRAPH)))
         held = results.held[task.size]
         kilobytes = (f"{held[arm] / 1000:.1f}" for arm in (OURS, LANGGRAPH))
-        yield _row(
-            task.size, ours, theirs, times, *kilobytes, f"{held[OURS] / held[LANGGRAPH]:.2f}"
-        )
+        yield row(task.size, ours, theirs, times, *kilobytes, f"{held[OURS] / held[LANGGRAPH]:.2f}")
 
 
 def _building(results: Results) -> Iterator[str]:
     steps = ("read", "plan", "catalogue", "check", "compile", "first run pays")
     columns = (*(f"{step}, ms" for step in steps), "times by hand", "second run pays, us")
-    yield from _head("flow", "nodes", *columns)
+    yield from head("flow", "nodes", *columns)
     figures = results.figures
     for name, definition in results.built.items():
         read, first = figures.median(name, READ), figures.median(name, FIRST)
@@ -113,9 +114,9 @@ def _building(results: Results) -> Iterator[str]:
         # What is left of the whole; of three rounds it may be less than nothing.
         parts.append(max(0.0, first - sum(parts)))
         milliseconds = (f"{part * 1e3:.2f}" for part in (read, *parts, first))
-        times = _told(figures.ratio((name, FIRST), (name, BY_HAND)))
+        times = told(figures.ratio((name, FIRST), (name, BY_HAND)))
         second = f"{figures.median(name, SECOND) * 1e6:.1f}"
-        yield _row(name, definition.nodes, *milliseconds, times, second)
+        yield row(name, definition.nodes, *milliseconds, times, second)
 
 
 def _verdicts(results: Results) -> Iterator[str]:
@@ -133,8 +134,8 @@ def _grown(figures: Figures, name: str, small: Task, large: Task) -> str:
     """How the cost of a turn grows; what a run costs but once makes it fall."""
     factors = {arm: growth(figures, small, large, arm) for arm in (OURS, LANGGRAPH)}
     grows = "flat" if factors[OURS].median <= FLAT else "GROWS"
-    told = "; ".join(f"{arm} {_told(factor)}" for arm, factor in factors.items())
-    return f"- {grows}: {name}, a turn at {large.size} as against {small.size}, times: {told}"
+    grown = "; ".join(f"{arm} {told(factor)}" for arm, factor in factors.items())
+    return f"- {grows}: {name}, a turn at {large.size} as against {small.size}, times: {grown}"
 
 
 def growth(figures: Figures, small: Task, large: Task, arm: str) -> Ratio:
@@ -163,21 +164,4 @@ def as_json(results: Results) -> Any:
 
 
 def _us_a_turn(results: Results, task: Task, arm: str) -> str:
-    return _us(results.figures.median(task.name, arm) / task.turns)
-
-
-def _us(seconds: float) -> str:
-    return f"{seconds * 1e6:.0f}"
-
-
-def _told(ratio: Ratio) -> str:
-    return f"{ratio.median:.2f} ({ratio.least:.2f} to {ratio.most:.2f})"
-
-
-def _head(*cells: object) -> Iterator[str]:
-    yield _row(*cells)
-    yield "|---" * len(cells) + "|"
-
-
-def _row(*cells: object) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
+    return microseconds(results.figures.median(task.name, arm) / task.turns)

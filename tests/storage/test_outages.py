@@ -237,6 +237,23 @@ async def test_a_run_that_was_taken_over_while_the_connection_was_broken_is_not_
     assert await outcomes([clerk.event(run.id, 1)]) == [RunTakenOverError]
 
 
+@on_postgres
+async def test_a_connection_that_is_lost_between_two_commits_is_made_anew(
+    clerk: Clerk, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    run, commit = header(), database.engine.dialect.do_commit
+
+    def commit_and_lose(connection: Any) -> None:
+        commit(connection)
+        connection.driver_connection.close()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database.engine.dialect, "do_commit", commit_and_lose)
+        await clerk.create(run)
+    assert await outcomes([clerk.event(run.id, 1)]) == [None]
+    assert seqs(database, run.id) == [1]
+
+
 async def test_flows_of_the_same_version_are_kept_once_whoever_puts_them_in(
     clerk: Clerk, open_again: Opener, database: Database
 ):

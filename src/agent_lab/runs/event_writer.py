@@ -228,5 +228,5 @@ class EventWriter:
         self._queue_what_is_there()
 
     def _queue_what_is_there(self) -> None:
-        if not self.is_kept and self._broken is None:
+        if (self._rows or self._sealed) and self._broken is None:
             self._queue_up()

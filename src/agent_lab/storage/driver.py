@@ -1,7 +1,7 @@
 """Statements that go to the driver as they are, where what is done around each would be dearer."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from sqlalchemy import Connection
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -16,11 +16,11 @@ def driver_cursor(connection: Connection) -> Iterator[DBAPICursor]:
         DBAPIError: Whatever the driver says, as the connection itself would raise it.
     """
     own, dialect = connection.connection, connection.dialect
-    cursor = own.cursor()
     try:
-        yield cursor
+        with closing(own.cursor()) as cursor:  # even this fails where the driver knows of a loss
+            yield cursor
     except dialect.loaded_dbapi.Error as error:
-        has_gone = dialect.is_disconnect(error, own.dbapi_connection, cursor)
+        has_gone = dialect.is_disconnect(error, own.dbapi_connection, None)
         if has_gone:
             connection.invalidate(error)
         raise DBAPIError.instance(
@@ -31,8 +31,6 @@ def driver_cursor(connection: Connection) -> Iterator[DBAPICursor]:
             connection_invalidated=has_gone,
             dialect=dialect,
         ) from error
-    finally:
-        cursor.close()
 
 
 @contextmanager

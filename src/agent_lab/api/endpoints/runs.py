@@ -72,6 +72,12 @@ _BEGIN_ERRORS = (
     ShuttingDownError,
 )
 """What the beginning of an execution can end with."""
+_GO_ON_RESPONSES = error_responses(
+    UnknownRunError,
+    *_BEGIN_ERRORS,
+    statuses={400: "invalid_request", 413: "request_too_large"},
+)
+"""What going on with a run can end with."""
 
 
 @router.post(
@@ -195,11 +201,7 @@ async def cancel_run(run_id: RunId, body: EmptyRequest, lab: LabDep) -> Response
     response_model=RunRecord,
     responses={
         202: accepted("The run goes on in the background; its finished turns are not paid again."),
-        **error_responses(
-            UnknownRunError,
-            *_BEGIN_ERRORS,
-            statuses={400: "invalid_request", 413: "request_too_large"},
-        ),
+        **_GO_ON_RESPONSES,
     },
 )
 async def resume_run(
@@ -218,11 +220,7 @@ async def resume_run(
     response_model=RunRecord,
     responses={
         202: accepted("The run goes on with what was said."),
-        **error_responses(
-            UnknownRunError,
-            *_BEGIN_ERRORS,
-            statuses={400: "invalid_request", 413: "request_too_large"},
-        ),
+        **_GO_ON_RESPONSES,
     },
 )
 async def answer_run(
