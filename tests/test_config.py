@@ -22,9 +22,8 @@ FIRST_LAB_KEYS = {
     "DEFAULT_STRATEGY": "default_strategy",
     "MAX_TOKENS_DEFAULT": "max_tokens_default",
     "MODEL_CACHE_DIR": "model_cache_dir",
+    "MAX_VRAM_USAGE_GB": "max_vram_usage_gb",
 }
-"""Those of them that have a setting by now."""
-OTHER_FIRST_LAB_KEYS = "MAX_VRAM_USAGE_GB"
 FIRST_LAB_VALUES = {
     "APP_ENV": ("prod", "prod"),
     "LOG_LEVEL": ("DEBUG", "DEBUG"),
@@ -37,6 +36,7 @@ FIRST_LAB_VALUES = {
     "DEFAULT_STRATEGY": ("greedy", "greedy"),
     "MAX_TOKENS_DEFAULT": ("77", 77),
     "MODEL_CACHE_DIR": ("/weights", Path("/weights")),
+    "MAX_VRAM_USAGE_GB": ("6.5", 6.5),
 }
 OTHER_VALUES = {
     "APP_ENV": "dev",
@@ -57,7 +57,7 @@ OTHER_VALUES = {
 def _bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No key of ours is set, and every folder that settings look into is an empty one."""
     fields = {name.upper() for name in Settings.model_fields}
-    ours = fields | set(FIRST_LAB_KEYS) | set(OTHER_FIRST_LAB_KEYS.split())
+    ours = fields | set(FIRST_LAB_KEYS)
     for name in list(os.environ):
         if name.upper() in ours or name.upper().startswith(("AGENT_LAB_", "HF_", "XDG_")):
             monkeypatch.delenv(name)

@@ -148,6 +148,28 @@ class Settings(BaseSettings):
         "Never above the model's own window.",
         ge=256,
     )
+    local_slots: int = _key(
+        "LOCAL_SLOTS",
+        4,
+        "Calls that one local model answers at the same time, if there is memory for so many; each "
+        "takes a window of its own.",
+        ge=1,
+        le=64,
+    )
+    local_idle_unload_s: float = _key(
+        "LOCAL_IDLE_UNLOAD_S",
+        300.0,
+        "Seconds after which a local model that nobody uses is unloaded; 0: never. Those of "
+        "AGENT_LAB_WARM_MODELS, and those that were loaded by hand, stay.",
+        ge=0,
+    )
+    max_vram_usage_gb: float | None = _first_lab_key(
+        "MAX_VRAM_USAGE_GB",
+        None,
+        "Memory in GB (10^9 bytes) that all local models together may take: of the GPUs, or of the "
+        "main memory where the engine uses none. Unset: all that is free.",
+        gt=0,
+    )
     local_threads: int = _key(
         "LOCAL_THREADS", 0, "Processor threads of a local model; 0: the cores there are.", ge=0
     )
@@ -218,7 +240,10 @@ class Settings(BaseSettings):
     )
     outputs_dir: Path = _key("OUTPUTS_DIR", Path("outputs"), "Folder of the saved runs.")
     models_file: Path | None = _key(
-        "MODELS_FILE", None, "Your own models.toml, merged over the shipped one."
+        "MODELS_FILE",
+        None,
+        "Your own models.toml, merged over the shipped one; unset: `models.toml` in "
+        "AGENT_LAB_HOME, if there is one.",
     )
     strategies_file: Path | None = _key(
         "STRATEGIES_FILE", None, "Your own strategies.toml, merged over the shipped one."
@@ -245,6 +270,17 @@ class Settings(BaseSettings):
         if self.home is None:
             return _user_folder("XDG_DATA_HOME", ".local/share")
         return self.home.expanduser()
+
+    @property
+    def own_models_file(self) -> Path:
+        """The operator's models.toml, or where it would be."""
+        return self.models_file or self.home_folder / "models.toml"
+
+    @property
+    def operator_models(self) -> Path | None:
+        """The operator's models.toml; None: there is none, and none was named."""
+        named = self.models_file is not None
+        return self.own_models_file if named or self.own_models_file.is_file() else None
 
     @property
     def database(self) -> str:

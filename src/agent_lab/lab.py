@@ -2,18 +2,19 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from agent_lab.config import Settings, load_settings
-from agent_lab.contracts import RunRecord, RunRequest
-from agent_lab.errors import RunFailedError, StorageError
+from agent_lab.contracts import Message, RunRecord, RunRequest
+from agent_lab.errors import RunFailedError, StorageError, UnknownFlowError
 from agent_lab.flows.catalogue import Catalogue
 from agent_lab.flows.flow_validator import FlowReport, validate
 from agent_lab.flows.graph_configs import FLOW_CONFIGS, FlowConfig
+from agent_lab.flows.prompt_templates import in_language
 from agent_lab.orchestrator.blocking import run_blocking
 from agent_lab.orchestrator.graph_builder import GraphBuilder
 from agent_lab.orchestrator.model_facts import with_models
@@ -49,6 +50,25 @@ class Lab:
             request: What is going to be asked, for the worst case; None: a task of 500 tokens.
         """
         return validate(flow, self.catalogue(), request)
+
+    async def warm(self, keys: Iterable[str], flow: str = "challenge") -> None:
+        """Load some models, and have them read what the prompts of a flow begin with.
+
+        Args:
+            keys: Model keys.
+            flow: The flow's name.
+
+        Raises:
+            UnknownFlowError: No flow has this name.
+            ConfigurationError: A key is unknown, or weights are missing; nothing is loaded yet.
+            NotEnoughVramError: There is no room for one.
+            ProviderError: A model cannot be loaded.
+        """
+        if flow not in self.flows:
+            raise UnknownFlowError(flow, list(self.flows), "agent-lab flows list")
+        system = in_language(self.flows[flow].system_prompt, "en")
+        head = (Message(role="system", content=system),) if system else ()
+        await self.gateway.memory.warm([self.gateway.models.get(key) for key in keys], head)
 
     async def aclose(self) -> None:
         """Leave what is executed to others, and free every model and connection."""

@@ -190,7 +190,7 @@ async def test_health_and_readiness(served: Served):
 async def test_only_the_warm_list_is_loaded_at_the_start_and_freed_at_the_end(settings: Settings):
     cold = build(settings)
     async with serving(create_app(settings, lab=cold)):
-        assert cold.gateway.loaded_models() == ()
+        assert cold.gateway.memory.loaded() == ()
     listed = load_settings(home=settings.home, outputs_dir="outputs", warm_models=(SMALLEST,))
     warm = build(listed)
     async with serving(create_app(listed, lab=warm)) as served, asyncio.timeout(LONGEST_WAIT_S):
@@ -200,13 +200,13 @@ async def test_only_the_warm_list_is_loaded_at_the_start_and_freed_at_the_end(se
         _, answer = await served.post("/api/inference", body)
         assert answer["metrics"]["model_warm"] is True
         assert answer["metrics"]["load_time"] == 0
-    assert warm.gateway.loaded_models() == ()
+    assert warm.gateway.memory.loaded() == ()
 
 
 async def test_an_unknown_model_in_the_warm_list_is_refused(settings: Settings):
     lab = build(settings)
     with pytest.raises(UnknownModelError):
-        await lab.gateway.warm(["nope"])
+        await lab.warm(["nope"])
     await lab.aclose()
 
 

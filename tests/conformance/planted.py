@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from agent_lab import errors
 from agent_lab.config import Settings
-from agent_lab.contracts import Timings
+from agent_lab.contracts import LoadedModel, Timings
 from agent_lab.providers.base import (
     Delta,
     Emit,
@@ -22,6 +22,7 @@ from agent_lab.providers.base import (
 from agent_lab.providers.conformance import Subject
 from agent_lab.providers.registries.model_registry import ModelEntry
 from agent_lab.providers.registries.provider_registry import ProviderEntry
+from tests.loaded import loaded_model
 
 WINDOW = 600
 """Words."""
@@ -112,12 +113,12 @@ class Honest(Provider):
         return ("planted-1",)
 
     @override
-    async def warm(self, model: ModelEntry) -> None:
+    async def load(self, model: ModelEntry) -> None:
         self.warmed = True
 
     @override
-    def loaded(self) -> tuple[str, ...]:
-        return (MODEL.key,) if self.warmed else ()
+    def loaded(self) -> tuple[LoadedModel, ...]:
+        return (loaded_model(MODEL.key),) if self.warmed else ()
 
     def accept(self, call: ProviderCall) -> None:
         if self.keyless:
@@ -705,15 +706,15 @@ class ServesAList(Honest):
 @found_by("a_warmed_model_needs_no_load")
 class WarmsNothing(Honest):
     @override
-    async def warm(self, model: ModelEntry) -> None:
+    async def load(self, model: ModelEntry) -> None:
         """Nothing."""
 
 
 @found_by("a_warmed_model_needs_no_load")
 class LoadsSomethingElse(Honest):
     @override
-    def loaded(self) -> tuple[str, ...]:
-        return ("another",)
+    def loaded(self) -> tuple[LoadedModel, ...]:
+        return (loaded_model("another"),)
 
 
 @found_by("a_provider_that_was_never_used_closes")

@@ -85,7 +85,7 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with lab:
-            await lab.gateway.warm(settings.warm_models)
+            await lab.warm(settings.warm_models)
             await lab.runs.take_up()
             yield
 

@@ -37,7 +37,7 @@ def serve(
         async with lab:
             with listen(settings.host, settings.port) as opened:
                 # Here what is wrong with the warm list is one line; in the lifespan it is a page.
-                await lab.gateway.warm(settings.warm_models)
+                await lab.warm(settings.warm_models)
                 await lab.runs.take_up()
                 _say_if_nobody_answers(lab)
                 address = _url(settings.host, opened.getsockname()[1])

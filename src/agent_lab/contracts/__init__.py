@@ -26,6 +26,7 @@ from agent_lab.contracts.generation import (
     Timings,
     Usage,
 )
+from agent_lab.contracts.local_models import Fits, LoadedModel, ModelFit
 from agent_lab.contracts.runs import (
     Attachment,
     Budget,
@@ -48,12 +49,15 @@ __all__ = [
     "Contract",
     "DataPolicy",
     "ErrorInfo",
+    "Fits",
     "FlowBudget",
     "GenerationRequest",
     "GenerationResult",
     "JsonObject",
     "Language",
+    "LoadedModel",
     "Message",
+    "ModelFit",
     "PullProgress",
     "Request",
     "RequestContext",

@@ -103,6 +103,8 @@ class GenerationRequest(Request):
     """
     role: str = ""
     """The flow's role that asks; for logs and for scripted answers."""
+    run_id: str = ""
+    """The run that asks: local models serve runs in turn, and those of a running debate stay."""
 
 
 class Usage(Contract):

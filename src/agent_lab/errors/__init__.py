@@ -37,6 +37,8 @@
     │   ├── BudgetExceededError       the call could cost more than it may
     │   ├── OverloadedError           (retryable) a limit of our own, of a host or of runs
     │   ├── RequestOverLimitError     larger than our own limit of a provider ever allows
+    │   ├── NotEnoughVramError        a local model does not fit into the memory for models
+    │   ├── ModelInUseError           (retryable) it cannot be unloaded now
     │   └── ShuttingDownError         (retryable) the server is on its way out
     ├── StorageError                  a record cannot be written or read
     │   └── SchemaVersionError        the database is older, or newer, than this version
@@ -60,6 +62,8 @@ from agent_lab.errors.capacity import (
     BudgetExceededError,
     CapacityError,
     CircuitOpenError,
+    ModelInUseError,
+    NotEnoughVramError,
     OverloadedError,
     RequestOverLimitError,
     ShuttingDownError,
@@ -129,7 +133,9 @@ __all__ = [
     "JournalMismatchError",
     "MissingDependencyError",
     "MissingKeyError",
+    "ModelInUseError",
     "ModelNotServedError",
+    "NotEnoughVramError",
     "OverloadedError",
     "ProviderAuthError",
     "ProviderError",

@@ -41,6 +41,23 @@ class RequestOverLimitError(CapacityError):
     http_status = 413
 
 
+class NotEnoughVramError(CapacityError):
+    """A local model does not fit into the memory that models may take; the hint makes room.
+
+    `details` has `need_gb`, `limit_gb`, `spare_gb`, and `loaded`: what the other models take.
+    """
+
+    code = "not_enough_vram"
+
+
+class ModelInUseError(CapacityError):
+    """A model cannot be unloaded: calls are using it."""
+
+    code = "model_in_use"
+    http_status = 409
+    retryable = True
+
+
 class ShuttingDownError(CapacityError):
     """The server ends; what it was asked was not done, or not to its end."""
 

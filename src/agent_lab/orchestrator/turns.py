@@ -207,6 +207,7 @@ def _request(
         data_policy=strictest(plan.data_policy, wish.data_policy),
         midstream="restart",
         role=config.speaker,
+        run_id=state["request_id"],
     )
 
 

@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any, NamedTuple, Self
 
 from agent_lab.config import Settings
-from agent_lab.contracts import Message, Timings
+from agent_lab.contracts import LoadedModel, Message, ModelFit, Timings
 from agent_lab.plugins import Registry
 from agent_lab.providers.registries.model_registry import ModelEntry
 from agent_lab.providers.registries.provider_registry import ProviderEntry
@@ -21,6 +22,10 @@ class ProviderCall(NamedTuple):
     role: str = ""
     streamed: bool = True
     """Whether somebody reads along; if not, a host may be asked for the whole answer at once."""
+    run_id: str = ""
+    """The run that asks; empty: none."""
+    deadline: float = inf
+    """When nobody waits any more: seconds on the event loop's clock."""
 
 
 class Delta(NamedTuple):
@@ -123,16 +128,44 @@ class Provider(ABC):
         """
         return None
 
-    async def warm(self, model: ModelEntry) -> None:  # noqa: B027 - most have nothing to load
-        """Load a model, so that its first call need not.
+    async def load(self, model: ModelEntry) -> None:  # noqa: B027 - most have nothing to load
+        """Load a model, so that its first call need not; it stays if nobody uses it.
 
         Raises:
             ConfigurationError: Its weights are not here.
+            NotEnoughVramError: There is no room for it.
             ProviderError: It cannot be loaded.
         """
 
-    def loaded(self) -> tuple[str, ...]:
-        """Keys of the models that are in memory."""
+    async def warm(self, model: ModelEntry, head: tuple[Message, ...] = ()) -> None:
+        """Load a model, and have it read what prompts will begin with.
+
+        Args:
+            model: Which.
+            head: The messages that they begin with.
+
+        Raises:
+            AgentLabError: As of `load`.
+        """
+        await self.load(model)
+
+    async def unload(self, model: ModelEntry) -> None:  # noqa: B027 - most have nothing to unload
+        """Free a model's memory; one that is not loaded is no error.
+
+        Raises:
+            ModelInUseError: It is answering calls.
+        """
+
+    async def fit(self, model: ModelEntry) -> ModelFit | None:
+        """Whether there is memory for a model; None: it takes none of this process's.
+
+        Raises:
+            ConfigurationError: Its file is damaged, or its engine is not installed.
+        """
+        return None
+
+    def loaded(self) -> tuple[LoadedModel, ...]:
+        """The models that take memory."""
         return ()
 
     async def aclose(self) -> None:  # noqa: B027 - most providers hold nothing

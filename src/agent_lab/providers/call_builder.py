@@ -65,7 +65,7 @@ def build_call(
     for name in dropped:
         del wanted[name]
     messages = _messages(request)
-    call = ProviderCall(entry, messages, wanted, request.role, streamed)
+    call = ProviderCall(entry, messages, wanted, request.role, streamed, request.run_id)
     tools = ("tools",) if request.context.tools else ()
     return BuiltCall(call, (*sorted(dropped), *tools), estimated_tokens(messages), longest)
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterable
 
-import psutil
-
 from agent_lab.errors import ConfigurationError, WeightsMissingError
 from agent_lab.providers.registries.model_registry import ModelEntry
 
@@ -52,8 +50,3 @@ def first_of(provider: str, entries: Iterable[ModelEntry]) -> ModelEntry:
         f"DEFAULT_PROVIDER is `{provider}`, which has no model in models.toml.",
         hint="agent-lab models list shows providers and models",
     )
-
-
-def physical_memory_gb() -> float:
-    """Main memory of this machine in GB (10^9 bytes)."""
-    return psutil.virtual_memory().total / 1e9

@@ -131,7 +131,8 @@ class OneAttempt:
         """Call the provider; an answer without text is none."""
         target, self._sent = self._target, True
         try:
-            answer = await target.provider.generate(self._built.call, self._timed())
+            call = self._built.call._replace(deadline=self._deadline)
+            answer = await target.provider.generate(call, self._timed())
         except (AgentLabError, asyncio.CancelledError):
             raise
         except Exception as error:

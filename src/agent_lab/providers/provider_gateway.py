@@ -17,14 +17,15 @@ from agent_lab.observability.tracing import ChatTracer
 from agent_lab.providers.answer_search import AnswerSearch, Resilience, Terms, out_of_time
 from agent_lab.providers.base import PROVIDERS, Delta, Emit, Provider
 from agent_lab.providers.call_builder import build_call, seconds_left
+from agent_lab.providers.clock import loop_time
 from agent_lab.providers.default_model import (
     DEMO_MODEL,
     choose_default,
     first_of,
-    physical_memory_gb,
 )
 from agent_lab.providers.local.scripted_provider import Script, ScriptedProvider
 from agent_lab.providers.local.weights.store import WeightsStore
+from agent_lab.providers.model_memory import ModelMemory
 from agent_lab.providers.normalisation import ResolvedModel, normalised
 from agent_lab.providers.pricing import price_table
 from agent_lab.providers.registries.model_registry import Capability, ModelEntry, ModelRegistry
@@ -37,7 +38,7 @@ from agent_lab.providers.registries.strategy_registry import Strategy, StrategyR
 from agent_lab.providers.resilience.budget import BudgetKeeper
 from agent_lab.providers.resilience.circuit_breaker import BreakerPolicy, Breakers
 from agent_lab.providers.resilience.transition_log import TransitionLog
-from agent_lab.providers.resources import Resources, read_resources
+from agent_lab.providers.resources import Resources, read_resources, total_memory_gb
 from agent_lab.providers.selection import excluded_by, refuse, stays_here, unfit_instead
 from agent_lab.providers.targets import Target, Targets
 
@@ -90,13 +91,15 @@ class ProviderGateway:
             if settings.otel_exporter_otlp_endpoint
             else None
         )
-        self.targets = Targets(hosts or ProviderRegistry(), provider, self.metrics, _now, tracer)
+        hosts = hosts or ProviderRegistry()
+        self.targets = Targets(hosts, provider, self.metrics, loop_time, tracer)
         policy = BreakerPolicy(
             max_failures=settings.circuit_breaker_max_failures,
             timeout_s=settings.circuit_breaker_timeout,
             error_rate=settings.circuit_breaker_error_rate,
         )
-        self.breakers = Breakers(policy, _now, self.transitions.note)
+        self.breakers = Breakers(policy, loop_time, self.transitions.note)
+        self.memory = ModelMemory(self.targets)
         self._shared = Resilience(self.breakers, self.metrics, settings.max_attempts)
         for strategy in strategies.all():
             for key in strategy.fallbacks:
@@ -110,13 +113,13 @@ class ProviderGateway:
             ConfigurationError: A registry file is wrong, or DEFAULT_PROVIDER names nobody.
         """
         settings = settings or load_settings()
-        hosts = ProviderRegistry.load(settings.models_file)
+        hosts = ProviderRegistry.load(settings.operator_models)
         if settings.default_provider not in {*hosts.names(), *PROVIDERS.names()}:
             raise UnknownProviderError(
                 settings.default_provider, hosts.names(), "DEFAULT_PROVIDER=local"
             )
         return cls(
-            ModelRegistry.load(settings.models_file),
+            ModelRegistry.load(settings.operator_models),
             StrategyRegistry.load(settings.strategies_file),
             hosts=hosts,
             provider=lambda entry: PROVIDERS.get(entry.api).from_settings(settings, entry),
@@ -273,7 +276,8 @@ class ProviderGateway:
         home = self.settings.default_provider
         if home != "local":
             return ResolvedModel(first_of(home, allowed))
-        entry = choose_default(allowed, self.weights.present, physical_memory_gb())
+        memory_gb = min(total_memory_gb(), self.settings.max_vram_usage_gb or math.inf)
+        entry = choose_default(allowed, self.weights.present, memory_gb)
         return ResolvedModel(entry, None if entry.key == DEMO_MODEL else DEMO_MODEL)
 
     def select_strategy(self, name: str | None, model: ModelEntry) -> Strategy:
@@ -307,23 +311,9 @@ class ProviderGateway:
             await self.targets.provider(entry.provider).check(entry)
         return resolved
 
-    async def warm(self, keys: Iterable[str]) -> None:
-        """Load some models, so that their first calls need not.
-
-        Raises:
-            ConfigurationError: A key is unknown, or weights are missing; nothing is loaded yet.
-            ProviderError: A model cannot be loaded.
-        """
-        for entry, _ in (await self.prepare(keys, ())).values():
-            await self.targets.provider(entry.provider).warm(entry)
-
-    def loaded_models(self) -> tuple[str, ...]:
-        """Keys of the models that are in memory."""
-        return tuple(key for p in self.targets.made() for key in p.loaded())
-
     def resources(self) -> Resources:
         """Measure what this machine has, and what of it the models take."""
-        return read_resources(self.loaded_models())
+        return read_resources(self.memory.loaded())
 
     def price_table(self, models: Iterable[ResolvedModel]) -> str:
         """The table that prices of some models come from; empty: the registry has them all."""
@@ -376,14 +366,6 @@ class ProviderGateway:
         if must_stay and not asked.provider.is_local:
             refuse(asked.entry, "the data policy `local` keeps text here")
         return must_stay
-
-
-def _now() -> float:
-    """Seconds on the running loop's clock: that of deadlines, and a test's own where it has one."""
-    try:
-        return asyncio.get_running_loop().time()
-    except RuntimeError:
-        return time.monotonic()
 
 
 def _budgets(request: GenerationRequest, budget: BudgetKeeper | None) -> tuple[BudgetKeeper, ...]:

@@ -2,8 +2,9 @@
 
 import psutil
 
-from agent_lab.contracts import Contract
+from agent_lab.contracts import Contract, LoadedModel
 from agent_lab.providers.local.gpu_guard import Gpu, read_gpus
+from agent_lab.providers.local.machine import available_ram, total_ram
 
 
 class Cpu(Contract):
@@ -34,22 +35,29 @@ class Resources(Contract):
     """NVIDIA GPUs; empty where there is none, or no driver."""
     loaded_models: tuple[str, ...] = ()
     """Keys of the models that are in memory."""
+    local_models: tuple[LoadedModel, ...] = ()
+    """The same, with what each takes and what it is doing; those that come and go, too."""
 
 
-def read_resources(loaded_models: tuple[str, ...] = ()) -> Resources:
+def read_resources(models: tuple[LoadedModel, ...] = ()) -> Resources:
     """Measure the machine; takes milliseconds.
 
     Args:
-        loaded_models: What the caller knows to be in memory.
+        models: What the caller knows to take memory.
     """
-    memory = psutil.virtual_memory()
     return Resources(
         cpu=Cpu(cores=psutil.cpu_count() or 1, load_1min=psutil.getloadavg()[0]),
         memory=Memory(
-            total_gb=memory.total / 1e9,
-            available_gb=memory.available / 1e9,
+            total_gb=total_ram() / 1e9,
+            available_gb=available_ram() / 1e9,
             process_gb=psutil.Process().memory_info().rss / 1e9,
         ),
         gpus=read_gpus(),
-        loaded_models=loaded_models,
+        loaded_models=tuple(model.key for model in models if model.state == "ready"),
+        local_models=models,
     )
+
+
+def total_memory_gb() -> float:
+    """Main memory that this process could have, in GB."""
+    return total_ram() / 1e9

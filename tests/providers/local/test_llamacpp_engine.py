@@ -18,6 +18,7 @@ from agent_lab.errors import (
 from agent_lab.providers.base import Delta
 from agent_lab.providers.local.engines.base import ENGINES, Engine
 from agent_lab.providers.local.engines.llamacpp_engine import LlamaCppEngine
+from agent_lab.providers.local.loading import LoadOptions
 from agent_lab.providers.registries.model_registry import ModelEntry, ModelRegistry
 from tests.conftest import WEIGHTS_FOLDER
 
@@ -28,7 +29,7 @@ needs_weights = pytest.mark.weights(SMALLEST.key)
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    loaded = LlamaCppEngine.load(SMALLEST, WEIGHTS_FOLDER / SMALLEST.file, 512, 1)
+    loaded = LlamaCppEngine.load(SMALLEST, WEIGHTS_FOLDER / SMALLEST.file, LoadOptions(512, 2, 1))
     yield loaded
     loaded.close()
 
@@ -88,10 +89,11 @@ def test_an_engine_that_was_never_used_closes_at_once():
         "    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "from pathlib import Path\n"
         "from agent_lab.providers.local.engines.llamacpp_engine import LlamaCppEngine\n"
+        "from agent_lab.providers.local.loading import LoadOptions\n"
         "from agent_lab.providers.registries.model_registry import ModelRegistry\n"
         f"model = ModelRegistry.load().get('{SMALLEST.key}')\n"
         "for _ in range(3):\n"
-        "    LlamaCppEngine.load(model, Path(sys.argv[1]), 512, 1).close()\n"
+        "    LlamaCppEngine.load(model, Path(sys.argv[1]), LoadOptions(512, 1, 1)).close()\n"
     )
     weights = WEIGHTS_FOLDER / SMALLEST.file
     subprocess.run([sys.executable, "-c", program, str(weights)], check=True, timeout=120)
@@ -103,8 +105,7 @@ def test_a_file_that_is_no_model_is_named_with_a_way_to_learn_more(tmp_path: Pat
         LlamaCppEngine.load(
             ModelEntry(key="broken", provider="local", context_window=512),
             tmp_path / "x.gguf",
-            512,
-            1,
+            LoadOptions(512, 1, 1),
         )
     assert "LOG_LEVEL=DEBUG agent-lab" in raised.value.hint
 
@@ -112,19 +113,19 @@ def test_a_file_that_is_no_model_is_named_with_a_way_to_learn_more(tmp_path: Pat
 def test_without_the_binding_the_error_is_the_pip_command(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     with pytest.raises(MissingDependencyError) as raised:
-        LlamaCppEngine.load(SMALLEST, Path("unused.gguf"), 512, 1)
+        LlamaCppEngine.load(SMALLEST, Path("unused.gguf"), LoadOptions(512, 1, 1))
     assert raised.value.hint == "pip install 'ai-agent-lab-v3[llamacpp]'"
 
 
 @pytest.mark.parametrize(
     ("own", "expected"),
     [
-        ({}, "PASSIVE None"),
+        ({}, "None 1000"),
         ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"),
-        ({"GOMP_SPINCOUNT": "1000"}, "None 1000"),
+        ({"GOMP_SPINCOUNT": "20"}, "None 20"),
     ],
 )
-def test_idle_threads_do_not_spin_unless_the_user_chose(own: dict[str, str], expected: str):
+def test_waiting_threads_spin_a_little_unless_the_user_chose(own: dict[str, str], expected: str):
     program = (
         "import os\n"
         "from agent_lab.providers.local.engines.llamacpp_engine import _import_binding\n"

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,7 @@ from agent_lab.config import Settings
 from agent_lab.contracts import Message
 from agent_lab.errors import UnknownPluginError, WeightsMissingError
 from agent_lab.providers.base import ProviderCall
-from agent_lab.providers.local import local_provider
-from agent_lab.providers.local.local_provider import LocalProvider, available_cores
+from agent_lab.providers.local.local_provider import LocalProvider
 from agent_lab.providers.registries.model_registry import ModelEntry, ModelRegistry
 from agent_lab.providers.registries.provider_registry import ProviderEntry
 
@@ -77,15 +75,3 @@ async def test_an_unknown_engine_is_named_with_the_known_ones(
     )
     with pytest.raises(UnknownPluginError, match="`llamacpp`"):
         await provider.generate(call(model), lambda _: None)
-
-
-@pytest.mark.parametrize(
-    ("limit", "cores"), [("max 100000", 8), ("200000 100000", 2), ("50000 100000", 1), ("", 8)]
-)
-def test_cores_are_counted_by_affinity_and_control_group(
-    limit: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    (tmp_path / "cpu.max").write_text(limit, "utf-8")
-    monkeypatch.setattr(local_provider, "CPU_LIMIT", tmp_path / "cpu.max")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    assert available_cores() == cores

@@ -100,7 +100,7 @@ for path in ("/api/inference", "/inference", "/api/inference/", "/inference/"):
 @router.get("/inference/models", summary="List models as the first lab did", deprecated=True)
 async def list_models_as_the_first_lab(lab: LabDep) -> tuple[FirstLabModel, ...]:
     """The models in the first lab's form; `GET /api/models` says more."""
-    loaded = lab.gateway.loaded_models()
+    loaded = {model.key for model in lab.gateway.memory.loaded()}
     return tuple(
         FirstLabModel(
             key=entry.key,

@@ -121,5 +121,7 @@ class ModelView(Contract):
         """Show an entry, and what is here of it."""
         fields = entry.model_dump(include=set(cls.model_fields))
         return cls(
-            **fields, present=gateway.ready(entry), loaded=entry.key in gateway.loaded_models()
+            **fields,
+            present=gateway.ready(entry),
+            loaded=any(model.key == entry.key for model in gateway.memory.loaded()),
         )

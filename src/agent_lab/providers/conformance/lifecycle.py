@@ -73,7 +73,7 @@ async def a_warmed_model_needs_no_load(bench: Bench) -> None:
     expect(answer.model_warm is not False, "`model_warm` True or None", "False")
     seconds = answer.timings.load_time
     expect(seconds == 0, "a `load_time` of 0 s", f"{seconds:g}")
-    loaded = bench.provider.loaded()
+    loaded = [loaded.key for loaded in bench.provider.loaded()]
     expect(not loaded or model.key in loaded, f"{model.key} among `loaded`", shown(loaded))
 
 

@@ -128,4 +128,4 @@ def supports_task(key: str, task: str) -> bool:
 
 
 def _configured() -> ModelRegistry:
-    return ModelRegistry.load(load_settings().models_file)
+    return ModelRegistry.load(load_settings().operator_models)

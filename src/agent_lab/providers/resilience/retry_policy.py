@@ -11,6 +11,7 @@ from agent_lab.errors import (
     ContentFilteredError,
     ContextLengthError,
     ModelNotServedError,
+    NotEnoughVramError,
     OverloadedError,
     ProviderAuthError,
     ProviderError,
@@ -66,6 +67,7 @@ REACTIONS: Mapping[type[AgentLabError], Reaction] = {
     ProviderError: Reaction(fallback="always", blames="model", billed=True),
     CircuitOpenError: Reaction(fallback="always"),
     OverloadedError: Reaction(fallback="always"),
+    NotEnoughVramError: Reaction(fallback="always"),
     RequestOverLimitError: Reaction(fallback="always"),
     BudgetExceededError: Reaction(),
     # What is not set up stands in nobody's way when it is only a fallback.

@@ -17,10 +17,12 @@ class HubDouble:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        """Path to content; a redirect's path is in `redirects` instead."""
+        """Path, with its query, to content; a redirect's path is in `redirects` instead."""
         self.redirects: dict[str, str] = {}
         self.status = 0
         """Answer everything with this status."""
+        self.refusals: dict[str, tuple[int, str]] = {}
+        """Path to the status and the `X-Error-Code` of the answer."""
         self.honours_range = True
         self.range_shift = 0
         """Claim that a partial answer begins so many bytes later."""
@@ -77,6 +79,10 @@ class HubDouble:
         if path in self.redirects:
             location = f"Location: {self.redirects[path]}"
             await self._send(writer, "302 Found", [location, "Content-Length: 0"], b"")
+        elif path in self.refusals:
+            status_code, code = self.refusals[path]
+            coded = [f"X-Error-Code: {code}"] if code else []
+            await self._send(writer, f"{status_code} No", [*coded, "Content-Length: 0"], b"")
         elif self.status or path not in self.files:
             status = f"{self.status or 404} No"
             await self._send(writer, status, ["Content-Length: 2"], b"no")
@@ -88,10 +94,10 @@ class HubDouble:
     ) -> None:
         status, headers, body = "200 OK", [], content
         if asked_range and self.honours_range:
-            start = int(asked_range.removeprefix("bytes=").removesuffix("-"))
-            first, last = start + self.range_shift, len(content) - 1
-            status, body = "206 Partial Content", content[start:]
-            headers.append(f"Content-Range: bytes {first}-{last}/{len(content)}")
+            asked_first, _, asked_last = asked_range.removeprefix("bytes=").partition("-")
+            start, last = int(asked_first), int(asked_last or len(content) - 1)
+            status, body = "206 Partial Content", content[start : last + 1]
+            headers.append(f"Content-Range: bytes {start + self.range_shift}-{last}/{len(content)}")
         if self.says_length:
             headers.append(f"Content-Length: {len(body)}")
         await self._send(writer, status, headers, body)

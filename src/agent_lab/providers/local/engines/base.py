@@ -1,4 +1,4 @@
-"""What an engine is: a loaded model that answers one chat at a time, in a thread of its own."""
+"""What an engine is: a loaded model that answers several chats at a time, one in each slot."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 from agent_lab.contracts import Message
 from agent_lab.plugins import Registry
 from agent_lab.providers.base import Delta, TokenCounts
+from agent_lab.providers.local.loading import LoadOptions, MemoryNeed
 from agent_lab.providers.registries.model_registry import ModelEntry
 
 
@@ -23,18 +24,35 @@ class EngineAnswer(NamedTuple):
 
 
 class Engine(ABC):
-    """One loaded model. All methods block: the local provider calls them in a thread."""
+    """One loaded model. All methods block: they are called in threads."""
 
     @classmethod
     @abstractmethod
-    def load(cls, model: ModelEntry, weights: Path, context: int, threads: int) -> Self:
+    def memory_need(cls, weights: Path, options: LoadOptions) -> MemoryNeed:
+        """Compute, from the head of the file alone, what a model will take.
+
+        Raises:
+            WeightsCorruptError: It is no file that the engine can load.
+        """
+
+    @classmethod
+    @abstractmethod
+    def on_gpu(cls) -> bool:
+        """Whether models of this engine lie in a GPU's memory.
+
+        Raises:
+            MissingDependencyError: The engine's package is not installed.
+        """
+
+    @classmethod
+    @abstractmethod
+    def load(cls, model: ModelEntry, weights: Path, options: LoadOptions) -> Self:
         """Load a model.
 
         Args:
             model: Its registry entry.
             weights: The verified file.
-            context: Tokens of prompt and answer that must fit.
-            threads: Processor threads to use.
+            options: How.
 
         Raises:
             MissingDependencyError: The engine's package is not installed.
@@ -49,7 +67,7 @@ class Engine(ABC):
         emit: Callable[[Delta], None],
         cancelled: Callable[[], bool],
     ) -> EngineAnswer:
-        """Answer one chat.
+        """Answer one chat; several threads may call it, one for each slot.
 
         Args:
             messages: The chat, to which the model's own template is applied.

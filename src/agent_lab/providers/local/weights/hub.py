@@ -1,11 +1,13 @@
 """Fetches weights from a Hugging Face hub, or a mirror that answers like one."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 from urllib.request import getproxies, proxy_bypass
+
+from typing_extensions import override
 
 from agent_lab.providers.local.weights.partial_file import (
     CHUNK,
@@ -61,46 +63,76 @@ class HubSource:
             return None
         return cls(*match.groups())
 
+    @override
+    def __str__(self) -> str:
+        return f"hf:{self.owner}/{self.repo}@{self.revision}#{self.file}"
+
     async def fetch(self, partial: PartialFile, hub: HubAccess) -> None:
         """Download the file, or what of it is not here yet; see `Source.fetch`."""
         start = partial.resumable
         if start and start == partial.wanted.bytes:
             await partial.keep(start)
             return
-        with _network_errors():
-            async with _session() as session, self._get(session, hub, start) as answer:
-                start = _checked_start(answer, start, partial.wanted.bytes)
-                await partial.keep(start)
-                await partial.append(answer.content.read)
+        path = (self.owner, self.repo, "resolve", self.revision, *self.file.split("/"))
+        asked = f"bytes={start}-" if start else ""
+        async with hub_answer(hub, path, asked_range=asked) as answer:
+            start = checked_start(answer, start, partial.wanted.bytes)
+            await partial.keep(start)
+            await partial.append(answer.content.read)
         if partial.done < partial.wanted.bytes:
             raise CutError(f"the download ended at {partial.done} of {partial.wanted.bytes} bytes")
 
-    @asynccontextmanager
-    async def _get(
-        self, session: "ClientSession", hub: HubAccess, start: int
-    ) -> "AsyncIterator[ClientResponse]":
-        """Ask for the bytes from `start` on, through redirects, and give the open answer."""
+
+@asynccontextmanager
+async def hub_answer(
+    hub: HubAccess,
+    path: Sequence[str],
+    *,
+    query: Mapping[str, str] | None = None,
+    asked_range: str = "",
+) -> "AsyncIterator[ClientResponse]":
+    """Ask the hub for something, through redirects, and give the open answer, whatever it says.
+
+    Args:
+        hub: Which hub, and as whom.
+        path: The parts of the path below the hub's address.
+        query: What stands after the question mark.
+        asked_range: Value of the header `Range`; empty: everything is asked for.
+
+    Raises:
+        SourceFailedError: No answer came, or it broke off inside the `async with` block.
+    """
+    with _network_errors():
         endpoint = _address(hub.endpoint)
-        url = endpoint.joinpath(
-            self.owner, self.repo, "resolve", self.revision, *self.file.split("/")
-        )
-        for _ in range(_MAX_REDIRECTS + 1):
-            headers = {"Accept-Encoding": "identity"}
-            if start:
-                headers["Range"] = f"bytes={start}-"
-            # The hub sends us on to storage of others: the token is none of their business.
-            # A user in the address is a login of its own: HTTP takes one of the two.
-            if hub.token and url.user is None and _origin(url) == _origin(endpoint):
-                headers["Authorization"] = f"Bearer {hub.token}"
-            async with session.get(
-                url, headers=headers, allow_redirects=False, proxy=_proxy(url)
-            ) as answer:
-                target = answer.headers.get("Location")
-                if answer.status not in _REDIRECTS or target is None:
-                    yield answer
-                    return
-                url = _address(target, url)
-        raise SourceFailedError(f"`{endpoint.host}` redirects more than {_MAX_REDIRECTS} times")
+        url = endpoint.joinpath(*path)
+        if query:
+            url = url.with_query(query)
+        async with _session() as session, _get(session, hub, url, asked_range) as answer:
+            yield answer
+
+
+@asynccontextmanager
+async def _get(
+    session: "ClientSession", hub: HubAccess, url: "URL", asked_range: str
+) -> "AsyncIterator[ClientResponse]":
+    endpoint = _address(hub.endpoint)
+    for _ in range(_MAX_REDIRECTS + 1):
+        headers = {"Accept-Encoding": "identity"}
+        if asked_range:
+            headers["Range"] = asked_range
+        # The hub sends us on to storage of others: the token is none of their business.
+        # A user in the address is a login of its own: HTTP takes one of the two.
+        if hub.token and url.user is None and _origin(url) == _origin(endpoint):
+            headers["Authorization"] = f"Bearer {hub.token}"
+        async with session.get(
+            url, headers=headers, allow_redirects=False, proxy=_proxy(url)
+        ) as answer:
+            target = answer.headers.get("Location")
+            if answer.status not in _REDIRECTS or target is None:
+                yield answer
+                return
+            url = _address(target, url)
+    raise SourceFailedError(f"`{endpoint.host}` redirects more than {_MAX_REDIRECTS} times")
 
 
 @asynccontextmanager
@@ -145,7 +177,7 @@ def _origin(url: "URL") -> tuple[str, str, int | None]:
     return url.scheme, (url.host or "").lower(), url.port
 
 
-def _checked_start(answer: "ClientResponse", start: int, total: int) -> int:
+def checked_start(answer: "ClientResponse", start: int, total: int) -> int:
     """Where the bytes of `answer` begin in the file.
 
     Args:

@@ -1,0 +1,1 @@
+"""Which local models are in memory, and who uses them."""

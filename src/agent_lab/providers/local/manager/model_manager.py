@@ -1,0 +1,390 @@
+"""Keeps local models in memory: loads them, knows who uses them, makes room, lets idle ones go."""
+
+import asyncio
+import logging
+import math
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, NamedTuple, Protocol
+
+from agent_lab.contracts import LoadedModel, ModelFit
+from agent_lab.errors import ModelInUseError
+from agent_lab.providers.local.engines.base import Engine
+from agent_lab.providers.local.gpu_guard import Room
+from agent_lab.providers.local.loading import LoadOptions
+from agent_lab.providers.local.manager.holds import HOLD_S, Holds
+from agent_lab.providers.local.manager.model_executor import ModelExecutor
+from agent_lab.providers.local.manager.no_room import never_fits, no_room_in_time
+from agent_lab.providers.local.manager.placement import (
+    Option,
+    Placement,
+    Resident,
+    best_option,
+    place,
+)
+from agent_lab.providers.registries.model_registry import ModelEntry
+
+logger = logging.getLogger(__name__)
+
+GB = 1e9
+_LAST_MOMENT_S = 0.1
+"""How long before a call's deadline waiting ends, so that the error can say for what."""
+
+Reason = Literal["room", "idle", "asked"]
+"""Why a model was unloaded."""
+
+
+class Loader(Protocol):
+    """What loading takes; all of it blocks. `ModelLoader` is the real one."""
+
+    def ways(self, entry: ModelEntry) -> tuple[Option, ...]:
+        """The ways to load a model, from the most slots to one."""
+
+    def shorter_window(self, entry: ModelEntry, most: int) -> int | None:
+        """A window with which a model takes no more than so many bytes."""
+
+    def options(self, entry: ModelEntry, slots: int) -> LoadOptions:
+        """How a model is loaded with so many slots."""
+
+    def room(self, entry: ModelEntry) -> Room:
+        """Measure the memory that the model could have."""
+
+    def load(self, entry: ModelEntry, slots: int) -> Engine:
+        """Load it."""
+
+
+class InUse(NamedTuple):
+    """A model that stays loaded while somebody uses it."""
+
+    executor: ModelExecutor
+    queue: float
+    """Seconds that passed until its loading began, or it was found loaded."""
+    load: float
+    """Seconds of loading; 0: it was loaded before."""
+
+
+@dataclass(eq=False)
+class _Model:
+    entry: ModelEntry
+    option: Option
+    context: int
+    loading: "asyncio.Task[ModelExecutor]" = field(init=False)
+    used_at: float
+    users: int = 0
+    pinned: bool = False
+    timer: asyncio.TimerHandle | None = None
+
+    @property
+    def loaded(self) -> bool:
+        return self.loading.done()
+
+
+class Counts(NamedTuple):
+    """What happened since the process began, by model key."""
+
+    loads: Counter[str]
+    load_seconds: defaultdict[str, float]
+    unloads: Counter[tuple[str, Reason]]
+
+
+class ModelManager:
+    """The local models that are in memory.
+
+    A model that is asked for and not here is loaded once, however many ask. If there is no room,
+    who asks waits in line, and idle models go, the least recently used first, until it fits: never
+    one that is in use, nor one of a running debate.
+
+    Args:
+        loader: How models are loaded.
+        idle_s: Seconds after which a model that nobody uses goes; 0: never.
+        now: The event loop's clock, in seconds.
+    """
+
+    def __init__(self, loader: Loader, *, idle_s: float, now: Callable[[], float]) -> None:
+        self._loader = loader
+        self._idle_s = idle_s
+        self._now = now
+        self._holds = Holds(now)
+        self._models: dict[str, _Model] = {}
+        self._leaving: dict[str, _Model] = {}
+        """Those whose memory is being freed."""
+        self._door = asyncio.Lock()
+        """In line, one at a time: who needs a model that is not here."""
+        self._news = asyncio.Event()
+        """Something changed that whoever stands at the door may have waited for."""
+        self._least: dict[str, int] = {}
+        """Bytes with which a model can be loaded at the least, as far as it was asked for."""
+        self._closing: set[asyncio.Task[None]] = set()
+        self.counts = Counts(Counter(), defaultdict(float), Counter())
+
+    @asynccontextmanager
+    async def using(
+        self, entry: ModelEntry, run_id: str = "", deadline: float = math.inf
+    ) -> AsyncIterator[InUse]:
+        """Have a model, loaded, for as long as the block lasts.
+
+        Args:
+            entry: Which.
+            run_id: The run that asks; its models are held until its next turn.
+            deadline: When waiting for memory is of no use any more; seconds on the loop's clock.
+
+        Raises:
+            NotEnoughVramError: It never fits, or there was no room in time.
+            ConfigurationError: Its file is missing or damaged, or its engine is.
+            ProviderUnavailableError: The engine cannot load it.
+        """
+        asked = self._now()
+        model = await self._admitted(entry, run_id, deadline)
+        begun = self._now()
+        try:
+            load = 0.0
+            if not model.loaded:
+                await asyncio.wait({model.loading})
+                load = self._now() - begun
+            executor = model.loading.result()
+            self._holds.begin(run_id, entry.key)
+            try:
+                yield InUse(executor, begun - asked, load)
+            finally:
+                self._holds.end(run_id)
+        finally:
+            self._left(model)
+
+    async def load(self, entry: ModelEntry) -> None:
+        """Load a model, to stay when nobody uses it for long. Raises as `using` does."""
+        async with self.using(entry):
+            self._models[entry.key].pinned = True
+
+    async def unload(self, key: str) -> None:
+        """Free a model's memory; one that is not loaded is no error.
+
+        Raises:
+            ModelInUseError: Somebody uses it.
+        """
+        model = self._models.get(key)
+        if model is None:
+            return
+        if model.users:
+            raise ModelInUseError(
+                f"`{key}` is in use by {model.users} calls.",
+                hint="Try again once they are answered.",
+                details={"model": key, "in_use": model.users},
+            )
+        await asyncio.shield(self._close(model, "asked"))
+
+    async def fit(self, entry: ModelEntry) -> ModelFit:
+        """Whether a model fits, beside those that are loaded or instead of them.
+
+        Raises:
+            ConfigurationError: Its file is damaged, or its engine is not installed.
+        """
+        ways, room = await asyncio.to_thread(self._measured, entry)
+        here = self._models.get(entry.key)
+        spare = self._spare(room) + (here.option.need if here else 0)
+        others = sum(resident.need for resident in self._residents("", entry.key))
+        best = best_option(ways, spare)
+        later = best or best_option(ways, min(room.limit, spare + others))
+        return ModelFit(
+            fits="now" if best else "after_unload" if later else "never",
+            need_gb=ways[-1].need / GB,
+            slots=later.slots if later else 0,
+            limit_gb=room.limit / GB,
+            spare_gb=max(0, spare) / GB,
+        )
+
+    def loaded(self) -> tuple[LoadedModel, ...]:
+        """The models that take memory, in the order in which they were loaded."""
+        ready = tuple(
+            self._shown(m, "ready" if m.loaded else "loading") for m in self._models.values()
+        )
+        return ready + tuple(self._shown(m, "unloading") for m in self._leaving.values())
+
+    def ready(self, key: str) -> bool:
+        """Whether a model is loaded."""
+        return key in self._models and self._models[key].loaded
+
+    async def aclose(self) -> None:
+        """Free all models; what is being loaded is loaded first."""
+        for model in list(self._models.values()):
+            await asyncio.wait({model.loading})
+            if self._models.get(model.entry.key) is model:
+                self._close(model, "asked")
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    # In line for memory.
+
+    async def _admitted(self, entry: ModelEntry, run_id: str, deadline: float) -> _Model:
+        """The model, loaded or being loaded, with the caller among its users."""
+        key = entry.key
+        # Past those who wait for memory goes only who belongs to a debate that has begun: new
+        # calls of a busy model would keep them waiting for ever.
+        if key in self._models and (not self._door.locked() or self._holds.has(run_id, key)):
+            return self._entered(self._models[key])
+        try:
+            limit = None if math.isinf(deadline) else deadline - _LAST_MOMENT_S
+            async with asyncio.timeout_at(limit), self._door:
+                return await self._make_room(entry, run_id)
+        except TimeoutError as error:
+            raise no_room_in_time(entry, await self.fit(entry), self.loaded()) from error
+
+    async def _make_room(self, entry: ModelEntry, run_id: str) -> _Model:
+        while True:
+            ways, room = await asyncio.to_thread(self._measured, entry)
+            if entry.key in self._models:
+                return self._entered(self._models[entry.key])
+            placed = self._place(entry, run_id, ways, room)
+            if placed.option is not None:
+                return self._entered(self._begin_load(entry, placed.option))
+            if placed.way == "never":
+                fit = await self.fit(entry)
+                window = await asyncio.to_thread(
+                    self._loader.shorter_window, entry, round(GB * min(fit.limit_gb, fit.spare_gb))
+                )
+                raise never_fits(entry, fit, window)
+            if placed.way == "evict":
+                await asyncio.shield(self._close(self._models[placed.evict], "room"))
+            else:
+                await self._wait_for_news()
+
+    def _place(
+        self, entry: ModelEntry, run_id: str, ways: tuple[Option, ...], room: Room
+    ) -> Placement:
+        self._news.clear()
+        self._least[entry.key] = ways[-1].need
+        others = self._holds.models(run_id) - self._models.keys() - {entry.key}
+        reserve = sum(self._least[key] for key in others)
+        return place(ways, self._spare(room), self._residents(run_id, entry.key), reserve)
+
+    async def _wait_for_news(self) -> None:
+        try:
+            async with asyncio.timeout_at(self._holds.next_end()):
+                await self._news.wait()
+        except TimeoutError:
+            pass  # a hold ended
+
+    def _measured(self, entry: ModelEntry) -> tuple[tuple[Option, ...], Room]:
+        return self._loader.ways(entry), self._loader.room(entry)
+
+    def _spare(self, room: Room) -> int:
+        """Bytes that a further model could take: within the limit, and really free.
+
+        What is being loaded does not take all of its memory yet.
+        """
+        known = [*self._models.values(), *self._leaving.values()]
+        loading = sum(m.option.need for m in self._models.values() if not m.loaded)
+        return min(room.limit - sum(m.option.need for m in known), room.free - loading)
+
+    def _residents(self, run_id: str, asked: str) -> list[Resident]:
+        here = [
+            Resident(
+                key=key,
+                need=model.option.need,
+                used_at=model.used_at,
+                stays=model.users > 0 or self._holds.held(key, but_by=run_id),
+                own=self._holds.has(run_id, key),
+            )
+            for key, model in self._models.items()
+            if key != asked
+        ]
+        leaving = [
+            Resident(m.entry.key, m.option.need, 0, stays=True) for m in self._leaving.values()
+        ]
+        return here + leaving
+
+    # Coming and going.
+
+    def _entered(self, model: _Model) -> _Model:
+        model.users += 1
+        return model
+
+    def _left(self, model: _Model) -> None:
+        model.users -= 1
+        model.used_at = self._now()
+        self._news.set()
+        if self._idle_s and model.timer is None and self._models.get(model.entry.key) is model:
+            self._look_later(model, model.used_at + self._idle_s)
+
+    def _begin_load(self, entry: ModelEntry, option: Option) -> _Model:
+        context = self._loader.options(entry, option.slots).context
+        model = _Model(entry, option, context, self._now())
+        # A task of its own: who asked first may leave, and others wait for the same model.
+        model.loading = asyncio.create_task(self._load(model))
+        model.loading.add_done_callback(_seen)
+        self._models[entry.key] = model
+        return model
+
+    async def _load(self, model: _Model) -> ModelExecutor:
+        key, begun = model.entry.key, self._now()
+        try:
+            engine = await asyncio.to_thread(self._loader.load, model.entry, model.option.slots)
+        except BaseException:
+            del self._models[key]
+            raise
+        finally:
+            self._news.set()
+        seconds = self._now() - begun
+        self.counts.loads[key] += 1
+        self.counts.load_seconds[key] += seconds
+        logger.info("`%s` is loaded: %d slots, %.2f s", key, model.option.slots, seconds)
+        return ModelExecutor(engine, model.option.slots)
+
+    def _close(self, model: _Model, reason: Reason) -> "asyncio.Task[None]":
+        """Begin to free a model's memory; a task of its own, as whoever waits for it may leave."""
+        key = model.entry.key
+        if model.timer is not None:
+            model.timer.cancel()
+        del self._models[key]
+        self._leaving[key] = model
+        task = asyncio.create_task(self._free(model, reason))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        return task
+
+    async def _free(self, model: _Model, reason: Reason) -> None:
+        key = model.entry.key
+        try:
+            await asyncio.to_thread(model.loading.result().close)
+        finally:
+            del self._leaving[key]
+            self._news.set()
+        self.counts.unloads[key, reason] += 1
+        logger.info("`%s` is unloaded (%s)", key, reason)
+
+    def _look_later(self, model: _Model, at: float) -> None:
+        loop = asyncio.get_running_loop()
+        model.timer = loop.call_at(at, partial(self._unload_if_idle, model))
+
+    def _unload_if_idle(self, model: _Model) -> None:
+        model.timer = None
+        if model.pinned or model.users:
+            return  # who uses it looks again when they leave
+        due = model.used_at + self._idle_s
+        if self._holds.held(model.entry.key):
+            due = max(due, self._now() + HOLD_S)
+        if self._now() < due:
+            self._look_later(model, due)
+        else:
+            self._close(model, "idle")
+
+    def _shown(self, model: _Model, state: Literal["loading", "ready", "unloading"]) -> LoadedModel:
+        return LoadedModel(
+            key=model.entry.key,
+            state=state,
+            need_gb=model.option.need / GB,
+            context=model.context,
+            slots=model.option.slots,
+            in_use=model.users,
+            held=self._holds.held(model.entry.key),
+            pinned=model.pinned,
+            idle_s=0.0 if model.users else self._now() - model.used_at,
+        )
+
+
+def _seen(task: "asyncio.Task[ModelExecutor]") -> None:
+    """Look at a failure: all who waited for the model may have left."""
+    if not task.cancelled():
+        task.exception()
