@@ -50,6 +50,7 @@ OTHER_VALUES = {
     "DEFAULT_STRATEGY": "precise",
     "MAX_TOKENS_DEFAULT": "11",
     "MODEL_CACHE_DIR": "/other",
+    "MAX_VRAM_USAGE_GB": "2",
 }
 
 

@@ -150,10 +150,11 @@ class Settings(BaseSettings):
     )
     local_slots: int = _key(
         "LOCAL_SLOTS",
-        4,
+        0,
         "Calls that one local model answers at the same time, if there is memory for so many; each "
-        "takes a window of its own.",
-        ge=1,
+        "takes a window of its own. 0: 4 on a GPU, else one for every 4 cores, at most 4: on few "
+        "cores several at a time are no faster, and those who wait find the shared head computed.",
+        ge=0,
         le=64,
     )
     local_idle_unload_s: float = _key(

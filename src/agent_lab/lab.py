@@ -51,12 +51,12 @@ class Lab:
         """
         return validate(flow, self.catalogue(), request)
 
-    async def warm(self, keys: Iterable[str], flow: str = "challenge") -> None:
+    async def warm(self, keys: Iterable[str], flow: str | None = None) -> None:
         """Load some models, and have them read what the prompts of a flow begin with.
 
         Args:
             keys: Model keys.
-            flow: The flow's name.
+            flow: The flow's name; None: the first one that there is.
 
         Raises:
             UnknownFlowError: No flow has this name.
@@ -64,6 +64,7 @@ class Lab:
             NotEnoughVramError: There is no room for one.
             ProviderError: A model cannot be loaded.
         """
+        flow = next(iter(self.flows)) if flow is None else flow
         if flow not in self.flows:
             raise UnknownFlowError(flow, list(self.flows), "agent-lab flows list")
         system = in_language(self.flows[flow].system_prompt, "en")

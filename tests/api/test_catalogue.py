@@ -10,7 +10,7 @@ import pytest
 
 from agent_lab.api.body_limit import MAX_BODY_BYTES
 from agent_lab.api.server import create_app
-from agent_lab.api.wire.catalogue import FlowSummary, FlowView, ModelView, NodeKindView
+from agent_lab.api.wire.catalogue import FlowSummary, FlowView, NodeKindView
 from agent_lab.config import Settings, load_settings
 from agent_lab.errors import UnknownModelError
 from agent_lab.flows.flow_plan import plan_flow
@@ -150,14 +150,6 @@ async def _sent(served: Served, text: str) -> tuple[int, Any]:
     body = io.BytesIO(text.encode())
     async with served.http.post("/api/flows/validate", data=body, headers=headers) as response:
         return response.status, await response.json()
-
-
-async def test_models_are_listed_and_shown(served: Served):
-    _, models = await served.get("/api/models")
-    assert [model["key"] for model in models] == ["first", "second", "third"]
-    _, model = await served.get("/api/models/second")
-    assert ModelView.model_validate(model).present
-    assert model in models
 
 
 async def test_models_are_listed_as_the_first_lab_did(served: Served):

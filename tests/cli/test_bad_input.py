@@ -149,6 +149,32 @@ CASES = {
     "wrong models file": Case(
         ("models", "list"), 4, ("`models.x`", "`window`", "context_window"), broken_models_file
     ),
+    "no server to load a model": Case(
+        ("models", "load", "fake", "--server", "http://127.0.0.1:9"),
+        5,
+        ("`http://127.0.0.1:9`", "Connection refused", "agent-lab serve"),
+    ),
+    "server that is no address": Case(
+        ("models", "unload", "fake", "--server", "file:///etc/passwd"),
+        2,
+        ("`file:///etc/passwd`", "http://HOST:PORT", "--server"),
+    ),
+    "source of a model of another form": Case(
+        ("models", "add", "owner/repo"),
+        2,
+        ("`owner/repo`", "hf:OWNER/REPO", "agent-lab models add"),
+    ),
+    "model of the hub while offline": Case(
+        ("models", "add", "hf:owner/repo"), 4, ("`hf:owner/repo`", "AGENT_LAB_OFFLINE")
+    ),
+    "language that is no code": Case(
+        ("models", "recommend", "--language", "Spanish"), 2, ("`Spanish`", "--language es")
+    ),
+    "recommendation for an unknown capability": Case(
+        ("models", "recommend", "--capability", "tool"),
+        2,
+        ("`tool`", "`tools`", "agent-lab models recommend --help"),
+    ),
     "unknown command": Case(("runn",), 2, ("runn", "agent-lab --help")),
     "unknown flow to look at": Case(
         ("flows", "validate", "chalenge"), 2, ("`chalenge`", "`challenge`", "agent-lab flows list")

@@ -25,7 +25,7 @@ options = { answers = { default = "an answer" } }
 # and that a run may end without an answer because its budget is too small for a single turn (402).
 CONFIG = """
 [[operations]]
-include-path-regex = "/(orchestrate|api/runs)$"
+include-path-regex = "/(orchestrate|api/runs|api/models)$"
 [operations.checks]
 positive_data_acceptance.expected-statuses = ["2xx", "400", "402", "422", "5xx"]
 """

@@ -20,7 +20,6 @@ from agent_lab.errors import (
     ProviderError,
     ShuttingDownError,
     UnknownNameError,
-    UnknownProviderError,
 )
 from agent_lab.orchestrator.flow_metrics import build_error_response
 
@@ -56,7 +55,8 @@ def install(app: FastAPI) -> None:
 
 async def _expected(request: Request, error: AgentLabError) -> JSONResponse:
     # A name in the path is a thing that was not found; in a body it is a wrong value.
-    named_in_path = request.method == "GET" or isinstance(error, UnknownProviderError)
+    in_path = error.details.get("name") in request.path_params.values()
+    named_in_path = request.method == "GET" or in_path
     missing = isinstance(error, UnknownNameError) and named_in_path
     status = 404 if missing else error.http_status
     return render(request, ErrorInfo.of(error), status, _headers(error))

@@ -6,7 +6,6 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from agent_lab.api.endpoints.catalogue import models_of
 from agent_lab.api.wire.events import RunStreamEvent
 from agent_lab.api.wire.names import KIND
 from agent_lab.contracts import JsonObject
@@ -46,7 +45,7 @@ def describe(app: FastAPI, lab: Lab) -> JsonObject:
 def _names(lab: Lab) -> dict[str, list[str]]:
     return {
         "flows": list(lab.flows),
-        "models": [view.key for view in models_of(lab) if view.present],
+        "models": [e.key for e in lab.gateway.models.all() if lab.gateway.ready(e)],
         "strategies": [strategy.name for strategy in lab.gateway.strategies.all()],
         "inputs": sorted({name for flow in lab.flows.values() for name in flow.inputs}),
         "roles": sorted({role for flow in lab.flows.values() for role in _roles(flow)}),

@@ -10,7 +10,15 @@ from fastapi_offline import FastAPIOffline
 from agent_lab import __version__
 from agent_lab.api import error_handlers
 from agent_lab.api.body_limit import BodyLimit
-from agent_lab.api.endpoints import catalogue, inference, orchestrate, providers, runs, system
+from agent_lab.api.endpoints import (
+    catalogue,
+    inference,
+    models,
+    orchestrate,
+    providers,
+    runs,
+    system,
+)
 from agent_lab.api.openapi import describe
 from agent_lab.api.request_frame import RequestFrame
 from agent_lab.api.request_work import RequestWork
@@ -22,6 +30,7 @@ ROUTERS = (
     orchestrate.router,
     runs.router,
     catalogue.router,
+    models.router,
     providers.router,
     system.router,
 )

@@ -26,7 +26,13 @@ from agent_lab.contracts.generation import (
     Timings,
     Usage,
 )
-from agent_lab.contracts.local_models import Fits, LoadedModel, ModelFit
+from agent_lab.contracts.local_models import (
+    Fits,
+    LoadedModel,
+    ModelFit,
+    ModelTraffic,
+    UnloadReason,
+)
 from agent_lab.contracts.runs import (
     Attachment,
     Budget,
@@ -58,6 +64,7 @@ __all__ = [
     "LoadedModel",
     "Message",
     "ModelFit",
+    "ModelTraffic",
     "PullProgress",
     "Request",
     "RequestContext",
@@ -73,6 +80,7 @@ __all__ = [
     "TopP",
     "Turn",
     "TurnStatus",
+    "UnloadReason",
     "Usage",
     "field_problems",
     "problem",

@@ -28,6 +28,20 @@ class LoadedModel(Contract):
     """Seconds since it was last used; 0 while it is."""
 
 
+UnloadReason = Literal["room", "idle", "asked"]
+"""Another model needed its room, nobody used it for long, or somebody said so."""
+
+
+class ModelTraffic(Contract):
+    """How often a local model came and went since the process began."""
+
+    key: str
+    loads: int
+    load_seconds: float
+    """Of all loads together."""
+    unloads: dict[UnloadReason, int]
+
+
 class ModelFit(Contract):
     """Whether a local model fits into the memory that models may take."""
 

@@ -9,11 +9,24 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
+
+from agent_lab.contracts import JsonObject
 
 DEEPEST = 200
 """Levels of nesting; validators recurse, and a deeper value could end the process."""
 MOST_POINTS = 10
+
+VERDICT_SCHEMA: Final[JsonObject] = {
+    "type": "object",
+    "properties": {
+        "score": {"type": "integer", "enum": list(range(MOST_POINTS + 1))},
+        "reason": {"type": "string"},
+    },
+    "required": ["score", "reason"],
+    "additionalProperties": False,
+}
+"""What a judge is held to, where its model can be: only keywords that every host knows."""
 
 _FENCE = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)([^`\n]*+)$", re.MULTILINE)
 _SURROGATE = re.compile(r"\\u[dD]|[\ud800-\udfff]")

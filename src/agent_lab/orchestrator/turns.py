@@ -16,6 +16,7 @@ from agent_lab.contracts import (
     ErrorInfo,
     GenerationRequest,
     GenerationResult,
+    JsonObject,
     Message,
     Turn,
 )
@@ -52,6 +53,7 @@ async def take_turn(
     messages: tuple[Message, ...],
     *,
     path: str = "",
+    schema: JsonObject | None = None,
 ) -> Turn:
     """Ask for one turn and record it.
 
@@ -62,6 +64,7 @@ async def take_turn(
         run: The run's surroundings.
         messages: What is sent.
         path: The turn's path, where it is not the node's id.
+        schema: JSON Schema of the answer; a model that cannot be held to it is asked without.
     """
     place = run.place
     asked = AskedTurn(
@@ -72,7 +75,7 @@ async def take_turn(
         sample=0,
         visit=place.visit,
         retry=place.retry,
-        request=_request(config, plan, state, run, messages),
+        request=_request(config, plan, state, run, messages, schema),
         started_at=run.now(),
     )
     return await _Speaker(run, asked).speak()
@@ -188,6 +191,7 @@ def _request(
     state: AgentState,
     run: RunContext,
     messages: tuple[Message, ...],
+    schema: JsonObject | None,
 ) -> GenerationRequest:
     """What a role is asked: the caller's wishes before the flow's, the flow's before defaults."""
     wish = run.request
@@ -201,6 +205,7 @@ def _request(
         task_type=state["task_type"] or None,
         seed=run.seed,
         stop=config.stop,
+        response_schema=schema,
         messages=messages,
         constraints=Constraints(distinct_from=_others_models(config, plan, state, run)),
         deadline=run.deadline,

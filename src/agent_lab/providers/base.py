@@ -6,7 +6,7 @@ from math import inf
 from typing import Any, NamedTuple, Self
 
 from agent_lab.config import Settings
-from agent_lab.contracts import LoadedModel, Message, ModelFit, Timings
+from agent_lab.contracts import LoadedModel, Message, ModelFit, ModelTraffic, Timings
 from agent_lab.plugins import Registry
 from agent_lab.providers.registries.model_registry import ModelEntry
 from agent_lab.providers.registries.provider_registry import ProviderEntry
@@ -166,6 +166,10 @@ class Provider(ABC):
 
     def loaded(self) -> tuple[LoadedModel, ...]:
         """The models that take memory."""
+        return ()
+
+    def traffic(self) -> tuple[ModelTraffic, ...]:
+        """How often models were loaded and unloaded."""
         return ()
 
     async def aclose(self) -> None:  # noqa: B027 - most providers hold nothing

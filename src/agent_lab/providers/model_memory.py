@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from agent_lab.contracts import LoadedModel, Message, ModelFit
+from agent_lab.contracts import LoadedModel, Message, ModelFit, ModelTraffic
 from agent_lab.providers.registries.model_registry import ModelEntry
 from agent_lab.providers.targets import Targets
 
@@ -60,6 +60,10 @@ class ModelMemory:
     def loaded(self) -> tuple[LoadedModel, ...]:
         """The models that take memory; those that come and go, too."""
         return tuple(model for provider in self._targets.made() for model in provider.loaded())
+
+    def traffic(self) -> tuple[ModelTraffic, ...]:
+        """How often models were loaded and unloaded."""
+        return tuple(seen for provider in self._targets.made() for seen in provider.traffic())
 
     async def _checked(self, entries: Iterable[ModelEntry]) -> list[ModelEntry]:
         wanted = list(entries)

@@ -13,6 +13,7 @@ from agent_lab.contracts import Constraints, GenerationRequest, GenerationResult
 from agent_lab.errors import UnknownProviderError
 from agent_lab.observability.logger import log_context
 from agent_lab.observability.metrics import GatewayMetrics
+from agent_lab.observability.model_metrics import LocalModelMetrics
 from agent_lab.observability.tracing import ChatTracer
 from agent_lab.providers.answer_search import AnswerSearch, Resilience, Terms, out_of_time
 from agent_lab.providers.base import PROVIDERS, Delta, Emit, Provider
@@ -26,6 +27,7 @@ from agent_lab.providers.default_model import (
 from agent_lab.providers.local.scripted_provider import Script, ScriptedProvider
 from agent_lab.providers.local.weights.store import WeightsStore
 from agent_lab.providers.model_memory import ModelMemory
+from agent_lab.providers.new_models import NewModels
 from agent_lab.providers.normalisation import ResolvedModel, normalised
 from agent_lab.providers.pricing import price_table
 from agent_lab.providers.registries.model_registry import Capability, ModelEntry, ModelRegistry
@@ -100,6 +102,8 @@ class ProviderGateway:
         )
         self.breakers = Breakers(policy, loop_time, self.transitions.note)
         self.memory = ModelMemory(self.targets)
+        self.new_models = NewModels(models, self.memory, settings)
+        self.metrics.registry.register(LocalModelMetrics(self.memory.loaded, self.memory.traffic))
         self._shared = Resilience(self.breakers, self.metrics, settings.max_attempts)
         for strategy in strategies.all():
             for key in strategy.fallbacks:

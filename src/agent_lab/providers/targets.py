@@ -60,8 +60,9 @@ class Targets:
 
     async def get(self, entry: ModelEntry) -> Target:
         """The target of a model."""
-        if entry.key in self._targets:
-            return self._targets[entry.key]
+        known = self._targets.get(entry.key)
+        if known is not None and known.entry == entry:  # else its entry was replaced meanwhile
+            return known
         host = self.hosts.get(entry.provider)
         provider = self.provider(entry.provider)
         # The price table takes half a second to read the first time: nobody else waits for it.
@@ -69,7 +70,8 @@ class Targets:
         metrics = ModelMetrics(self._metrics, entry.provider, entry.key)
         limiter, refused = self.limiter(entry.provider), refused_params(entry, host)
         target = Target(entry, host, provider, limiter, prices, metrics, refused, self._tracer)
-        return self._targets.setdefault(entry.key, target)
+        self._targets[entry.key] = target
+        return target
 
     def provider(self, name: str) -> Provider:
         """The provider of a name.

@@ -138,7 +138,8 @@ class Layout(NamedTuple):
 
 
 def layout(path: Path) -> Layout:
-    data = path.read_bytes()[: 16 << 20]
+    with path.open("rb") as file:
+        data = file.read(16 << 20)
     cursor = _Watching(data, path.stat().st_size)
     tensors, pairs = read_counts(cursor)
     read_pairs(cursor, pairs)
@@ -183,14 +184,17 @@ def _flipped_data(parts: Layout, chance: random.Random) -> Damage:
     return Damage("data", place, chance.randbytes(chance.choice((1, 64))))
 
 
-def break_file(path: Path, damage: Damage) -> None:
-    """Damage a file in place."""
+def break_file(path: Path, damage: Damage) -> bool:
+    """Damage a file in place; False: it had the same bytes there."""
     with path.open("r+b") as file:
-        if damage.bytes:
-            file.seek(damage.place)
-            file.write(damage.bytes)
-        else:
+        if not damage.bytes:
             file.truncate(damage.place)
+            return True
+        file.seek(damage.place)
+        before = file.read(len(damage.bytes))
+        file.seek(damage.place)
+        file.write(damage.bytes)
+        return before != damage.bytes
 
 
 def mend_file(path: Path, damage: Damage, whole: Path) -> None:

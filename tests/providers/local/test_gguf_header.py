@@ -200,6 +200,10 @@ WRONG = {
         gguf_bytes(tensors=(TensorSpec("w", 4, (32,)),)),
         "'w' is of the unknown type 4",
     ),
+    "whole numbers": (
+        gguf_bytes(tensors=(TensorSpec("w", 26, (32,)),)),
+        "'w' is of the type i32",
+    ),
     "no dimensions": (gguf_bytes(tensors=(TensorSpec("w", 0, ()),)), "0 dimensions"),
     "five dimensions": (gguf_bytes(tensors=(TensorSpec("w", 0, (1,) * 5),)), "5 dimensions"),
     "empty tensor": (gguf_bytes(tensors=(TensorSpec("w", 0, (4, 0)),)), r"shape \(4, 0\)"),

@@ -1,5 +1,6 @@
 """The real llama.cpp, where it errs: every way that it fails is one of our errors."""
 
+import json
 import subprocess
 import sys
 import urllib.error
@@ -136,3 +137,23 @@ def test_waiting_threads_spin_a_little_unless_the_user_chose(own: dict[str, str]
         [sys.executable, "-c", program], env=own, capture_output=True, text=True, check=True
     ).stdout
     assert printed.strip() == expected
+
+
+@needs_weights
+def test_an_answer_that_is_held_to_a_schema_is_complete_within_its_limit(engine: Engine):
+    schema = {
+        "type": "object",
+        "properties": {"story": {"type": "string"}, "good": {"type": "boolean"}},
+        "required": ["story", "good"],
+        "additionalProperties": False,
+    }
+    story = (Message(role="user", content="Tell a very long story about the sea."),)
+    for seed in range(3):
+        answer = engine.chat(
+            story,
+            {"max_tokens": 60, "seed": seed, "temperature": 1.0, "response_schema": schema},
+            lambda delta: None,
+            lambda: False,
+        )
+        assert answer.finish_reason == "stop"
+        assert set(json.loads(answer.text)) == {"story", "good"}

@@ -1,4 +1,4 @@
-"""What the lab knows: flows and what they can be made of, models, strategies."""
+"""What the lab knows: flows and what they can be made of, strategies."""
 
 from typing import Annotated
 
@@ -9,7 +9,6 @@ from agent_lab.api.dependencies import JsonOnly, LabDep
 from agent_lab.api.wire.catalogue import (
     FlowSummary,
     FlowView,
-    ModelView,
     NodeKindView,
     RouterView,
 )
@@ -17,11 +16,9 @@ from agent_lab.api.wire.errors import error_responses
 from agent_lab.errors import InvalidRequestError, UnknownFlowError, WrongMediaTypeError
 from agent_lab.flows.flow_validator import FlowReport
 from agent_lab.flows.schema import EXAMPLE
-from agent_lab.lab import Lab
 from agent_lab.providers.registries.strategy_registry import Strategy
 
 FlowName = Annotated[str, Path(examples=["challenge"])]
-ModelKey = Annotated[str, Path(examples=["qwen2.5-coder-1.5b"])]
 StrategyName = Annotated[str, Path(examples=["optimized"])]
 FlowBody = Annotated[
     dict[str, JsonValue],
@@ -29,11 +26,6 @@ FlowBody = Annotated[
 ]
 
 router = APIRouter(prefix="/api", tags=["Catalogue"])
-
-
-def models_of(lab: Lab) -> tuple[ModelView, ...]:
-    """Every model of a lab, as lists show it."""
-    return tuple(ModelView.of(entry, lab.gateway) for entry in lab.gateway.models.all())
 
 
 @router.get("/flows", summary="List flows")
@@ -83,23 +75,6 @@ async def show_flow(name: FlowName, lab: LabDep) -> FlowView:
     if name not in lab.flows:
         raise UnknownFlowError(name, list(lab.flows), "GET /api/flows")
     return FlowView.of(lab.flows[name])
-
-
-@router.get("/models", summary="List models")
-async def list_models(lab: LabDep) -> tuple[ModelView, ...]:
-    """The models of the registry, and which of them can be asked and are loaded."""
-    await lab.gateway.find_local_hosts()
-    return models_of(lab)
-
-
-@router.get(
-    "/models/{key}",
-    summary="Show a model",
-    responses=error_responses(statuses={404: "unknown_model"}),
-)
-async def show_model(key: ModelKey, lab: LabDep) -> ModelView:
-    """A model of the registry."""
-    return ModelView.of(lab.gateway.models.get(key), lab.gateway)
 
 
 @router.get("/strategies", summary="List strategies")

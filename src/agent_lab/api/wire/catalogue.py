@@ -1,4 +1,4 @@
-"""What the lab knows: flows, what they can be made of, and models, as lists show them."""
+"""What the lab knows: flows, and what they can be made of, as lists show them."""
 
 from typing import Literal, Self
 
@@ -11,8 +11,6 @@ from agent_lab.flows.flow_plan import plan_flow
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.flows.inputs import InputConfig
 from agent_lab.flows.prompt_templates import LocalizedText
-from agent_lab.providers.provider_gateway import ProviderGateway
-from agent_lab.providers.registries.model_registry import Capability, CostProfile, ModelEntry
 
 
 class FlowSummary(Contract):
@@ -90,38 +88,3 @@ class RouterView(Contract):
     name: str
     routes: tuple[str, ...]
     """What it can say."""
-
-
-class ModelView(Contract):
-    """A model of the registry."""
-
-    key: str
-    family: str
-    provider: str
-    engine: str
-    context_window: int
-    """Tokens of prompt and answer together."""
-    default_strategy: str
-    capabilities: tuple[Capability, ...]
-    cost_profile: CostProfile | None
-    """US dollars per million tokens; null: those of the price table, if it has the model."""
-    min_vram_gb: float
-    bytes: int
-    """Size of the weights; 0 for a model that has none here."""
-    licence: str
-    present: bool
-    """Whether it can be asked now: the weights of a local model are on this machine, the key of a
-    remote one is set, a server on this machine was found.
-    """
-    loaded: bool
-    """Whether it is in memory."""
-
-    @classmethod
-    def of(cls, entry: ModelEntry, gateway: ProviderGateway) -> Self:
-        """Show an entry, and what is here of it."""
-        fields = entry.model_dump(include=set(cls.model_fields))
-        return cls(
-            **fields,
-            present=gateway.ready(entry),
-            loaded=any(model.key == entry.key for model in gateway.memory.loaded()),
-        )

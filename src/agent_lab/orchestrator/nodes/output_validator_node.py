@@ -18,6 +18,7 @@ from agent_lab.deliberation.checks import (
     run_check,
     total_score,
 )
+from agent_lab.deliberation.structured import VERDICT_SCHEMA
 from agent_lab.flows.catalogue import NodeOptions
 from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import Name, NodeConfig
@@ -146,7 +147,7 @@ async def _verdicts(
         )
         messages = _judge_messages(flow, check, text, state, run)
         path = f"{config.id}[{index}]"
-        turn = await take_turn(judge, flow, state, run, messages, path=path)
+        turn = await take_turn(judge, flow, state, run, messages, path=path, schema=VERDICT_SCHEMA)
         failures[path] = turn.error
         if turn.error is not None:
             continue

@@ -82,7 +82,7 @@ class Cursor:
     """
 
     def __init__(self, data: bytes | memoryview, file_size: int, where: str) -> None:
-        self._data, self._where = data, where
+        self._data, self._where = bytes(data), where
         self.file_size = file_size
         self.at = 0
 
@@ -135,7 +135,7 @@ class Cursor:
             raise self.corrupt(f"{what} would have {length} bytes")
         end = self.at + length
         self.need(end, what)
-        text = bytes(self._data[self.at : end]).decode("utf-8", errors="replace")
+        text = self._data[self.at : end].decode("utf-8", errors="replace")
         self.at = end
         return text
 
@@ -166,24 +166,21 @@ class Cursor:
     def distinct_strings(self, count: int, what: str) -> None:
         """Skip `count` strings, none of which may be there twice."""
         data, at, end, unpack = self._data, self.at, len(self._data) - 8, _U64.unpack_from
-        seen = set()
-        empty = 0
+        texts = []
         for _ in range(count):
             if at > end:
                 self.need(at + 8, what)
             start = at + 8
             at = start + unpack(data, at)[0]
-            text = bytes(data[start:at])
-            if 0 in text:  # llama.cpp reads up to there.
-                text = text[: text.index(0)]
-            if text:
-                seen.add(text)
-            else:  # It names each of them by its number.
-                empty += 1
+            texts.append(data[start:at])
         self.need(at, what)
-        if len(seen) + empty < count:
-            raise self.corrupt(f"{what} has {count - len(seen) - empty} items twice")
         self.at = at
+        # llama.cpp reads each up to the first zero, and names the empty ones by their number.
+        if b"\0" in b"".join(texts):
+            texts = [text.partition(b"\0")[0] for text in texts]
+        twice = count - len(set(texts)) - max(0, texts.count(b"") - 1)
+        if twice:
+            raise self.corrupt(f"{what} has {twice} items twice")
 
 
 def corrupt(where: str, reason: str) -> WeightsCorruptError:

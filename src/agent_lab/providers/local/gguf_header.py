@@ -34,19 +34,24 @@ MOST_LAYERS = 512
 MOST_WIDTH = 2**31 - 1
 """llama.cpp counts tokens, layers and widths in 32 bits."""
 
-# What llama.cpp takes from arrays without asking for their kind: another one ends the process.
+# What a vocabulary consists of, each an array of this kind.
 _TOKENIZER_KINDS = {
-    "tokenizer.ggml.tokens": frozenset({STRING}),
-    "tokenizer.ggml.merges": frozenset({STRING}),
-    "tokenizer.ggml.scores": frozenset({F32}),
-    "tokenizer.ggml.token_type": frozenset({I32, U32}),
+    "tokenizer.ggml.tokens": STRING,
+    "tokenizer.ggml.merges": STRING,
+    "tokenizer.ggml.scores": F32,
+    "tokenizer.ggml.token_type": I32,
 }
-# Tokens that are there twice end it as well.
-_DISTINCT = frozenset({"tokenizer.ggml.tokens"})
-# And so does one of these below zero, or that is no number, at the first token.
-_EPSILONS = ("layer_norm_rms_epsilon", "layer_norm_epsilon", "group_norm_epsilon")
-# And those that it takes to be as long as the vocabulary.
 _ONE_PER_TOKEN = ("tokenizer.ggml.scores", "tokenizer.ggml.token_type")
+
+# llama.cpp ends the process over each of these three, which were found by damaging files.
+_DISTINCT = frozenset({"tokenizer.ggml.tokens"})
+"""A token that is there twice."""
+_EPSILONS = ("layer_norm_rms_epsilon", "layer_norm_epsilon", "group_norm_epsilon")
+"""One below zero, or that is no number, at the first token."""
+_NO_WEIGHTS = frozenset({"i8", "i16", "i32", "i64", "f64"})
+"""Weights of such a type, at the first token."""
+_WHOLE_NUMBERS = "tid2eid"
+"""Except for the table of an architecture that looks up its experts by token."""
 
 
 class GgufHeader(Contract):
@@ -118,7 +123,7 @@ def _next_read(cut: HeaderCutError, had: int, size: int, where: str) -> int:
         raise corrupt(where, "it became shorter while it was read") from cut
     if cut.needed > MOST_HEADER_BYTES:
         raise corrupt(where, f"its header would have more than {cut.needed} bytes") from cut
-    return max(cut.needed, 4 * had)
+    return max(cut.needed, min(4 * had, MOST_HEADER_BYTES))
 
 
 def parse_header(data: bytes | memoryview, file_size: int, where: str) -> GgufHeader:
@@ -213,7 +218,7 @@ class _Facts:
         if key not in self:
             return None
         value = self.value(key)
-        if value.length is None or value.kind not in _TOKENIZER_KINDS.get(key, {value.kind}):
+        if value.length is None or value.kind != _TOKENIZER_KINDS[key]:
             raise self.corrupt(f"`{key}` is not the array that it should be")
         return value.length
 
@@ -235,6 +240,8 @@ def _header(facts: _Facts, tensors: tuple[Tensor, ...]) -> GgufHeader:
         facts.check_epsilon(f"{architecture}.attention.{name}")
     tensor_bytes: Counter[str] = Counter()
     for tensor in tensors:
+        if tensor.type.name in _NO_WEIGHTS and _WHOLE_NUMBERS not in tensor.name:
+            raise facts.corrupt(f"tensor {tensor.name!r} is of the type {tensor.type.name}")
         tensor_bytes[tensor.type.name] += tensor.bytes
     if not tensor_bytes:
         raise facts.corrupt("it holds no tensors")
@@ -280,7 +287,7 @@ def _kv_elements(facts: _Facts, architecture: str, layers: int) -> tuple[int, ..
         if f"{attention}.head_count_kv" in facts
         else heads
     )
-    # As llama.cpp has it: what the file does not say is the first layer's share of a token.
+    # What the file does not say is one head's share of the embedding.
     share = facts.integer(f"{architecture}.embedding_length") // max(1, *heads)
     width = sum(facts.integer(f"{attention}.{part}_length", share) for part in ("key", "value"))
     return tuple(count * width for count in key_heads)

@@ -6,13 +6,13 @@ from typing import Self
 from typing_extensions import override
 
 from agent_lab.config import Settings
-from agent_lab.contracts import LoadedModel, Message, ModelFit, Timings
+from agent_lab.contracts import LoadedModel, Message, ModelFit, ModelTraffic, Timings
 from agent_lab.providers.base import Delta, Emit, Provider, ProviderAnswer, ProviderCall, provider
 from agent_lab.providers.clock import loop_time
 from agent_lab.providers.local.loading import LoadOptions
 from agent_lab.providers.local.machine import available_cores
 from agent_lab.providers.local.manager.model_loader import ModelLoader
-from agent_lab.providers.local.manager.model_manager import Counts, ModelManager
+from agent_lab.providers.local.manager.model_manager import ModelManager
 from agent_lab.providers.local.weights.store import WeightsStore
 from agent_lab.providers.registries.model_registry import ModelEntry
 from agent_lab.providers.registries.provider_registry import ProviderEntry
@@ -111,10 +111,9 @@ class LocalProvider(Provider):
     def loaded(self) -> tuple[LoadedModel, ...]:
         return self._manager.loaded()
 
-    @property
-    def counts(self) -> Counts:
-        """What was loaded and unloaded so far."""
-        return self._manager.counts
+    @override
+    def traffic(self) -> tuple[ModelTraffic, ...]:
+        return self._manager.traffic()
 
     @override
     async def aclose(self) -> None:

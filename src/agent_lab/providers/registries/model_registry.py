@@ -57,7 +57,17 @@ class ModelEntry(Contract):
     cost_profile: CostProfile | None = None
     """None: the cost of a call is unknown."""
     min_vram_gb: float = Field(0.0, ge=0)
+    """Memory in GB (10^9 bytes) that it takes at the most for one chat of 8192 tokens."""
+    parameters_b: float = Field(0.0, ge=0)
+    """Billions of parameters; 0: unknown."""
+    active_parameters_b: float = Field(0.0, ge=0)
+    """Those of them that work on each token, where only some do; 0: all, or unknown."""
+    languages: tuple[str, ...] = ()
+    """ISO 639-1 codes of the languages that it was made for; empty: unknown."""
+    note: str = ""
+    """What it is good for, in one short sentence."""
     licence: str = ""
+    """Its name, and what must be passed on with the weights."""
     unsupported_params: tuple[str, ...] = ()
     """Request parameters that this model refuses; they are dropped and listed."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -95,6 +105,10 @@ class ModelRegistry:
     def all(self) -> list[ModelEntry]:
         """Every entry, in file order."""
         return list(self._entries.values())
+
+    def add(self, entry: ModelEntry) -> None:
+        """Add an entry, in the place of one that has its key."""
+        self._entries[entry.key] = entry
 
 
 def get_model(key: str) -> ModelEntry:

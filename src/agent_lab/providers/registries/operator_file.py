@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -80,8 +81,7 @@ def _check_same_file(entry: ModelEntry, other: ModelEntry) -> None:
 
 def _with_entry(old: str, entry: ModelEntry, target: Path) -> str:
     """The file's text with the entry in it."""
-    fields = entry.model_dump(mode="json", exclude={"key"}, exclude_defaults=True)
-    text = with_table(old or _NEW_FILE, "models", entry.key, fields)
+    text = with_table(old or _NEW_FILE, "models", entry.key, _fields(entry))
     if text is None:
         raise ConfigurationError(
             f"`{target}` is written in a way in which `{entry.key}` cannot be added to it.",
@@ -90,6 +90,19 @@ def _with_entry(old: str, entry: ModelEntry, target: Path) -> str:
             details={"model": entry.key, "file": str(target)},
         )
     return text
+
+
+def _fields(entry: ModelEntry) -> dict[str, Any]:
+    """What is written of an entry: what no default says, and no shipped model of its key."""
+    fields = entry.model_dump(mode="json", exclude={"key"}, exclude_defaults=True)
+    shipped = next((m for m in ModelRegistry.load().all() if m.key == entry.key), entry)
+    over = {
+        name
+        for name in ModelEntry.model_fields
+        if name != "key" and getattr(shipped, name) != getattr(entry, name)
+    }
+    # What TOML cannot say, `None`, stays the shipped one's: the check after it refuses that.
+    return fields | entry.model_dump(mode="json", include=over, exclude_none=True)
 
 
 def _write(new: Path, text: str, like: Path) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from agent_lab.errors import ConfigurationError, InvalidRequestError
+from agent_lab.providers.local.gguf_format import STRING
 from agent_lab.providers.local.gguf_header import GgufHeader, parse_header
 from agent_lab.providers.local.weights.gguf_choice import HubFile
 from agent_lab.providers.local.weights.hub import HubSource
@@ -15,7 +16,7 @@ from agent_lab.providers.local.weights.new_entry import (
     new_entry,
 )
 from agent_lab.providers.registries.model_registry import CostProfile
-from tests.providers.local.gguf_files import gguf_bytes, without
+from tests.providers.local.gguf_files import PAIRS, gguf_bytes, without
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -55,6 +56,13 @@ def test_entry_is_pinned_and_free() -> None:
 )
 def test_memory_is_rounded_up_to_a_tenth(need: float, rounded: float) -> None:
     assert new_entry(make_facts(), need).min_vram_gb == rounded
+
+
+def test_what_recommendations_go_by_is_taken_from_hub_and_file() -> None:
+    entry = new_entry(make_facts(parameters=1_543_714_304), 1)
+    assert entry.parameters_b == 1.544
+    spoken = header(gguf_bytes({**PAIRS, "general.languages": (STRING, ["en", "es", "every"])}))
+    assert new_entry(make_facts(head=spoken), 1).languages == ("en", "es")
 
 
 def test_model_whose_template_thinks_reasons() -> None:

@@ -24,6 +24,7 @@ from agent_lab.providers.local.engines.base import (
     EngineAnswer,
     engine,
 )
+from agent_lab.providers.local.engines.bounded_schema import bounded
 from agent_lab.providers.local.gguf_header import read_header
 from agent_lab.providers.local.gguf_memory import gguf_memory_need
 from agent_lab.providers.local.loading import LoadOptions, MemoryNeed
@@ -223,6 +224,7 @@ def _body(messages: Sequence[Message], params: Mapping[str, Any]) -> dict[str, A
     sent = dict(params)
     schema = sent.pop("response_schema", None)
     if schema is not None:
+        schema = bounded(schema, params["max_tokens"])
         sent["response_format"] = {"type": "json_schema", "json_schema": {"schema": schema}}
     return {
         "messages": [message.model_dump() for message in messages],

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple, Protocol
 
-from agent_lab.contracts import LoadedModel, ModelFit
+from agent_lab.contracts import LoadedModel, ModelFit, ModelTraffic, UnloadReason
 from agent_lab.errors import ModelInUseError
 from agent_lab.providers.local.engines.base import Engine
 from agent_lab.providers.local.gpu_guard import Room
@@ -32,9 +32,6 @@ logger = logging.getLogger(__name__)
 GB = 1e9
 _LAST_MOMENT_S = 0.1
 """How long before a call's deadline waiting ends, so that the error can say for what."""
-
-Reason = Literal["room", "idle", "asked"]
-"""Why a model was unloaded."""
 
 
 class Loader(Protocol):
@@ -82,12 +79,11 @@ class _Model:
         return self.loading.done()
 
 
-class Counts(NamedTuple):
-    """What happened since the process began, by model key."""
-
-    loads: Counter[str]
-    load_seconds: defaultdict[str, float]
-    unloads: Counter[tuple[str, Reason]]
+@dataclass(eq=False)
+class _Traffic:
+    loads: int = 0
+    load_seconds: float = 0.0
+    unloads: Counter[UnloadReason] = field(default_factory=Counter)
 
 
 class ModelManager:
@@ -118,7 +114,7 @@ class ModelManager:
         self._least: dict[str, int] = {}
         """Bytes with which a model can be loaded at the least, as far as it was asked for."""
         self._closing: set[asyncio.Task[None]] = set()
-        self.counts = Counts(Counter(), defaultdict(float), Counter())
+        self._traffic: defaultdict[str, _Traffic] = defaultdict(_Traffic)
 
     @asynccontextmanager
     async def using(
@@ -202,6 +198,18 @@ class ModelManager:
         )
         return ready + tuple(self._shown(m, "unloading") for m in self._leaving.values())
 
+    def traffic(self) -> tuple[ModelTraffic, ...]:
+        """How often each model came and went."""
+        return tuple(
+            ModelTraffic(
+                key=key,
+                loads=seen.loads,
+                load_seconds=seen.load_seconds,
+                unloads=dict(seen.unloads),
+            )
+            for key, seen in self._traffic.items()
+        )
+
     def ready(self, key: str) -> bool:
         """Whether a model is loaded."""
         return key in self._models and self._models[key].loaded
@@ -232,10 +240,8 @@ class ModelManager:
             raise no_room_in_time(entry, await self.fit(entry), self.loaded()) from error
 
     async def _make_room(self, entry: ModelEntry, run_id: str) -> _Model:
-        while True:
+        while entry.key not in self._models:
             ways, room = await asyncio.to_thread(self._measured, entry)
-            if entry.key in self._models:
-                return self._entered(self._models[entry.key])
             placed = self._place(entry, run_id, ways, room)
             if placed.option is not None:
                 return self._entered(self._begin_load(entry, placed.option))
@@ -249,6 +255,7 @@ class ModelManager:
                 await asyncio.shield(self._close(self._models[placed.evict], "room"))
             else:
                 await self._wait_for_news()
+        return self._entered(self._models[entry.key])
 
     def _place(
         self, entry: ModelEntry, run_id: str, ways: tuple[Option, ...], room: Room
@@ -327,12 +334,12 @@ class ModelManager:
         finally:
             self._news.set()
         seconds = self._now() - begun
-        self.counts.loads[key] += 1
-        self.counts.load_seconds[key] += seconds
+        self._traffic[key].loads += 1
+        self._traffic[key].load_seconds += seconds
         logger.info("`%s` is loaded: %d slots, %.2f s", key, model.option.slots, seconds)
         return ModelExecutor(engine, model.option.slots)
 
-    def _close(self, model: _Model, reason: Reason) -> "asyncio.Task[None]":
+    def _close(self, model: _Model, reason: UnloadReason) -> "asyncio.Task[None]":
         """Begin to free a model's memory; a task of its own, as whoever waits for it may leave."""
         key = model.entry.key
         if model.timer is not None:
@@ -344,14 +351,14 @@ class ModelManager:
         task.add_done_callback(self._closing.discard)
         return task
 
-    async def _free(self, model: _Model, reason: Reason) -> None:
+    async def _free(self, model: _Model, reason: UnloadReason) -> None:
         key = model.entry.key
         try:
             await asyncio.to_thread(model.loading.result().close)
         finally:
             del self._leaving[key]
             self._news.set()
-        self.counts.unloads[key, reason] += 1
+        self._traffic[key].unloads[reason] += 1
         logger.info("`%s` is unloaded (%s)", key, reason)
 
     def _look_later(self, model: _Model, at: float) -> None:

@@ -30,6 +30,8 @@ class HubModel(NamedTuple):
     chat_template: str
     """That of its GGUF files; empty: not said."""
     files: tuple[HubFile, ...]
+    parameters: int = 0
+    """Of its GGUF files; 0: not said."""
 
 
 def read_hub_model(answer: bytes) -> HubModel:
@@ -50,6 +52,7 @@ def read_hub_model(answer: bytes) -> HubModel:
         base_model=_text(card.get("base_model")),
         chat_template=_text(_mapping(said.get("gguf")).get("chat_template")),
         files=tuple(_file(_mapping(sibling)) for sibling in siblings),
+        parameters=_number(_mapping(said.get("gguf")).get("total")),
     )
 
 

@@ -18,6 +18,7 @@ from agent_lab.providers.registries.model_registry import Capability, CostProfil
 _SAYS_NOTHING = frozenset({"", "model", "ggml-model", "gguf-model", "unsloth", "weights"})
 """Names that files of many repositories have."""
 _MOST_KEY = 64
+_LANGUAGE = re.compile(r"[a-z]{2}", re.ASCII)
 _FAMILY = re.compile(r"(?:meta-)?([a-z][a-z0-9.]*(?:-\d+(?:\.\d+)?(?![\w.]))?)", re.ASCII)
 
 
@@ -69,6 +70,8 @@ def new_entry(facts: RepositoryFacts, need_gb: float, key: str | None = None) ->
             cost_profile=CostProfile(input=0, output=0),
             # Up, and not by a last digit that is only an error of the division.
             min_vram_gb=math.ceil(round(need_gb * 10, 6)) / 10,
+            parameters_b=round(facts.model.parameters / 1e9, 3),
+            languages=tuple(filter(_LANGUAGE.fullmatch, header.languages)),
             licence=_licence(facts),
         )
     except pydantic.ValidationError as error:
