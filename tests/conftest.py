@@ -80,7 +80,8 @@ def real_weights(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         return
     entry = ModelRegistry.load().get(marker.args[0])
     if not WeightsStore(WEIGHTS_FOLDER).present(entry):
-        pytest.fail(f"The weights of `{entry.key}` are not here: make weights", pytrace=False)
+        way = f"make weights MODEL={entry.key}"
+        pytest.fail(f"The weights of `{entry.key}` are not here: {way}", pytrace=False)
     monkeypatch.setenv("MODEL_CACHE_DIR", str(WEIGHTS_FOLDER))
 
 

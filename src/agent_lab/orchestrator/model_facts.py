@@ -44,11 +44,9 @@ def with_models(catalogue: Catalogue, gateway: ProviderGateway) -> Catalogue:
 
 def _window(entry: ModelEntry, gateway: ProviderGateway) -> int:
     """What a model has room for: an engine in this process loads no more than the settings say."""
-    return (
-        min(entry.context_window, gateway.settings.local_context)
-        if entry.engine
-        else (entry.context_window)
-    )
+    here = gateway.targets.hosts.get(entry.provider).api == "local"
+    window = entry.context_window
+    return min(window, gateway.settings.local_context) if here else window
 
 
 def _worst_usd(entry: ModelEntry, gateway: ProviderGateway) -> Callable[[int, int], float | None]:

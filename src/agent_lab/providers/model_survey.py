@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from agent_lab.contracts import Contract, ModelFit
 from agent_lab.errors import ConfigurationError
+from agent_lab.providers.local.gpu_guard import read_gpus
+from agent_lab.providers.local.memory_bandwidth import memory_bandwidth
 from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.providers.recommendation import Recommendation, recommend, recommend_pair
 from agent_lab.providers.registries.model_registry import Capability, ModelEntry
@@ -60,9 +62,15 @@ async def advise(
         present={model.entry.key for model in seen if model.present},
         language=language,
         capability=capability,
+        bandwidth_gb_s=await asyncio.to_thread(_bandwidth_gb_s),
     )
     pair = recommend_pair(ranked)
     return Advice(models=ranked, pair=pair and (pair[0].key, pair[1].key))
+
+
+def _bandwidth_gb_s() -> float | None:
+    """GB a second of the memory that models lie in; None: a GPU's, which does not say it."""
+    return None if read_gpus() else memory_bandwidth() / 1e9
 
 
 async def _look(gateway: ProviderGateway, entry: ModelEntry) -> SurveyedModel:

@@ -27,6 +27,7 @@ from agent_lab.providers.local.engines.base import (
 from agent_lab.providers.local.engines.bounded_schema import bounded
 from agent_lab.providers.local.gguf_header import read_header
 from agent_lab.providers.local.gguf_memory import gguf_memory_need
+from agent_lab.providers.local.heap import give_large_blocks_back
 from agent_lab.providers.local.loading import LoadOptions, MemoryNeed
 from agent_lab.providers.openai_wire import ChatAnswer
 from agent_lab.providers.registries.model_registry import ModelEntry
@@ -96,6 +97,7 @@ class LlamaCppEngine(Engine):
         params.api_keys = [secrets.token_hex(32)]
         params.endpoint_slots = params.ui = False
         params.endpoint_metrics = True
+        give_large_blocks_back()
         try:
             server = xllamacpp.Server(params)
         except RuntimeError as error:
