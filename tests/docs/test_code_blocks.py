@@ -15,12 +15,14 @@ from tests.api.conftest import serving
 from tests.conftest import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+DEBATES = REPOSITORY / "docs" / "debates"
+"""What models wrote is not run."""
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 SMALLEST = "smollm2-135m"
 
 
 def blocks(language: str) -> list[str]:
-    texts = [path.read_text("utf-8") for path in PAGES]
+    texts = [path.read_text("utf-8") for path in PAGES if path.parent != DEBATES]
     return [block for text in texts for kind, block in BLOCK.findall(text) if kind == language]
 
 

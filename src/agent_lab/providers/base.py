@@ -115,6 +115,7 @@ class Provider(ABC):
 
         Raises:
             ConfigurationError: It cannot; the hint is the way out.
+            NotEnoughVramError: It would never fit into the memory that models may take.
         """
 
     def ready(self, model: ModelEntry) -> bool:

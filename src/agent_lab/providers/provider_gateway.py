@@ -306,6 +306,7 @@ class ProviderGateway:
 
         Raises:
             ConfigurationError: A name is unknown, or a model is not ready to be asked.
+            NotEnoughVramError: A local model would never fit.
         """
         for name in strategies:
             self.strategies.get(name)

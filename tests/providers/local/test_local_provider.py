@@ -151,8 +151,9 @@ async def test_a_model_that_is_answering_is_not_unloaded_for_another(settings: S
 @needs_weights
 async def test_what_does_not_fit_is_said_before_anything_is_loaded(settings: Settings):
     provider = provider_of(settings, max_vram_usage_gb=0.2, local_context=8192)
-    with pytest.raises(NotEnoughVramError, match="local models may take 0.20 GB in all"):
-        await answered(provider, call())
+    for asking in (provider.check(SMALLEST), answered(provider, call())):
+        with pytest.raises(NotEnoughVramError, match="local models may take 0.20 GB in all"):
+            await asking
     fit = await provider.fit(SMALLEST)
     assert fit is not None
     assert (fit.fits, fit.slots, fit.limit_gb) == ("never", 0, 0.2)

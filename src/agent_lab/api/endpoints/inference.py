@@ -18,6 +18,7 @@ from agent_lab.errors import (
     MissingDependencyError,
     MissingKeyError,
     ModelNotServedError,
+    NotEnoughVramError,
     OverloadedError,
     ProviderAuthError,
     ProviderError,
@@ -63,6 +64,7 @@ GENERATION_ERRORS = (
     ProviderUnavailableError,
     ProviderOverloadedError,
     CircuitOpenError,
+    NotEnoughVramError,
     ShuttingDownError,
     ProviderTimeoutError,
 )

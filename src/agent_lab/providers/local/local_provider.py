@@ -81,6 +81,7 @@ class LocalProvider(Provider):
     async def check(self, model: ModelEntry) -> None:
         if not self._manager.ready(model.key):
             await asyncio.to_thread(self._weights.verified_path, model)
+            await self._manager.check(model)
 
     @override
     def ready(self, model: ModelEntry) -> bool:

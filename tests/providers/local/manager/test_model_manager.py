@@ -256,7 +256,7 @@ async def test_waiting_for_room_ends_before_the_deadline_and_names_who_takes_it(
         waiting = begin(wait())
         await settle()
         await clock.pass_by(60)
-        with pytest.raises(NotEnoughVramError, match=r"`a` \(1\.00 GB, 1 calls\)") as raised:
+        with pytest.raises(NotEnoughVramError, match=r"`a` \(1\.00 GB, 1 call\)") as raised:
             await waiting
         assert raised.value.details["loaded"] == {"a": 1.0}
         assert "MAX_VRAM_USAGE_GB" in raised.value.hint
@@ -371,7 +371,7 @@ async def test_unloading_frees_the_memory_unless_somebody_uses_it():
     shelf = Shelf(10, {"a": 10})
     async with managed(shelf) as manager:
         async with manager.using(model("a")):
-            with pytest.raises(ModelInUseError, match="`a` is in use by 1"):
+            with pytest.raises(ModelInUseError, match="`a` is in use by 1 call"):
                 await manager.unload("a")
         await manager.unload("a")
         assert shelf.taken == 0

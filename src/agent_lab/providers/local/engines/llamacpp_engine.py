@@ -243,9 +243,9 @@ def _seconds(milliseconds: float | None) -> float | None:
 
 
 def _import_binding() -> Any:
-    # OpenMP threads that spin for long while they wait starve each other on busy cores: the
-    # default did not finish at all there. Those that never spin lose up to two thirds of their
-    # speed on idle ones. docs/local-models.md has the figures. Read once, at the first import.
+    # OpenMP threads that spin on and on while they wait, the default, starve each other on busy
+    # cores: five times slower. Those that never spin lose up to half of their speed on idle ones.
+    # docs/local-models.md has the figures. Read once, at the first import.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:

@@ -3,33 +3,25 @@
 import asyncio
 import logging
 import math
-from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from agent_lab.contracts import LoadedModel, ModelFit, ModelTraffic, UnloadReason
-from agent_lab.errors import ModelInUseError
+from agent_lab.errors import ModelInUseError, NotEnoughVramError
 from agent_lab.providers.local.engines.base import Engine
 from agent_lab.providers.local.gpu_guard import Room
 from agent_lab.providers.local.loading import LoadOptions
 from agent_lab.providers.local.manager.holds import HOLD_S, Holds
 from agent_lab.providers.local.manager.model_executor import ModelExecutor
-from agent_lab.providers.local.manager.no_room import never_fits, no_room_in_time
-from agent_lab.providers.local.manager.placement import (
-    Option,
-    Placement,
-    Resident,
-    best_option,
-    place,
-)
+from agent_lab.providers.local.manager.no_room import calls, never_fits, no_room_in_time
+from agent_lab.providers.local.manager.placement import Option, Placement, best_option, place
+from agent_lab.providers.local.manager.residents import GB, ResidentModel, Residents
 from agent_lab.providers.registries.model_registry import ModelEntry
 
 logger = logging.getLogger(__name__)
 
-GB = 1e9
 _LAST_MOMENT_S = 0.1
 """How long before a call's deadline waiting ends, so that the error can say for what."""
 
@@ -63,29 +55,6 @@ class InUse(NamedTuple):
     """Seconds of loading; 0: it was loaded before."""
 
 
-@dataclass(eq=False)
-class _Model:
-    entry: ModelEntry
-    option: Option
-    context: int
-    loading: "asyncio.Task[ModelExecutor]" = field(init=False)
-    used_at: float
-    users: int = 0
-    pinned: bool = False
-    timer: asyncio.TimerHandle | None = None
-
-    @property
-    def loaded(self) -> bool:
-        return self.loading.done()
-
-
-@dataclass(eq=False)
-class _Traffic:
-    loads: int = 0
-    load_seconds: float = 0.0
-    unloads: Counter[UnloadReason] = field(default_factory=Counter)
-
-
 class ModelManager:
     """The local models that are in memory.
 
@@ -104,9 +73,7 @@ class ModelManager:
         self._idle_s = idle_s
         self._now = now
         self._holds = Holds(now)
-        self._models: dict[str, _Model] = {}
-        self._leaving: dict[str, _Model] = {}
-        """Those whose memory is being freed."""
+        self._residents = Residents(self._holds, now)
         self._door = asyncio.Lock()
         """In line, one at a time: who needs a model that is not here."""
         self._news = asyncio.Event()
@@ -114,7 +81,6 @@ class ModelManager:
         self._least: dict[str, int] = {}
         """Bytes with which a model can be loaded at the least, as far as it was asked for."""
         self._closing: set[asyncio.Task[None]] = set()
-        self._traffic: defaultdict[str, _Traffic] = defaultdict(_Traffic)
 
     @asynccontextmanager
     async def using(
@@ -152,7 +118,7 @@ class ModelManager:
     async def load(self, entry: ModelEntry) -> None:
         """Load a model, to stay when nobody uses it for long. Raises as `using` does."""
         async with self.using(entry):
-            self._models[entry.key].pinned = True
+            self._residents.here[entry.key].pinned = True
 
     async def unload(self, key: str) -> None:
         """Free a model's memory; one that is not loaded is no error.
@@ -160,16 +126,27 @@ class ModelManager:
         Raises:
             ModelInUseError: Somebody uses it.
         """
-        model = self._models.get(key)
+        model = self._residents.here.get(key)
         if model is None:
             return
         if model.users:
             raise ModelInUseError(
-                f"`{key}` is in use by {model.users} calls.",
+                f"`{key}` is in use by {calls(model.users)}.",
                 hint="Try again once they are answered.",
                 details={"model": key, "in_use": model.users},
             )
         await asyncio.shield(self._close(model, "asked"))
+
+    async def check(self, entry: ModelEntry) -> None:
+        """Find out whether a model could ever be loaded here; what others take now is not asked.
+
+        Raises:
+            NotEnoughVramError: It needs more than all models together may take.
+            ConfigurationError: Its file is damaged, or its engine is not installed.
+        """
+        fit = await self.fit(entry)
+        if fit.need_gb > fit.limit_gb:
+            raise await self._never(entry, fit)
 
     async def fit(self, entry: ModelEntry) -> ModelFit:
         """Whether a model fits, beside those that are loaded or instead of them.
@@ -178,9 +155,9 @@ class ModelManager:
             ConfigurationError: Its file is damaged, or its engine is not installed.
         """
         ways, room = await asyncio.to_thread(self._measured, entry)
-        here = self._models.get(entry.key)
-        spare = self._spare(room) + (here.option.need if here else 0)
-        others = sum(resident.need for resident in self._residents("", entry.key))
+        here = self._residents.here.get(entry.key)
+        spare = self._residents.spare(room) + (here.option.need if here else 0)
+        others = sum(resident.need for resident in self._residents.beside(entry.key))
         best = best_option(ways, spare)
         later = best or best_option(ways, min(room.limit, spare + others))
         return ModelFit(
@@ -191,47 +168,36 @@ class ModelManager:
             spare_gb=max(0, spare) / GB,
         )
 
+    def ready(self, key: str) -> bool:
+        """Whether a model is loaded."""
+        return key in self._residents.here and self._residents.here[key].loaded
+
     def loaded(self) -> tuple[LoadedModel, ...]:
-        """The models that take memory, in the order in which they were loaded."""
-        ready = tuple(
-            self._shown(m, "ready" if m.loaded else "loading") for m in self._models.values()
-        )
-        return ready + tuple(self._shown(m, "unloading") for m in self._leaving.values())
+        """The models that take memory; those that leave come last."""
+        return self._residents.shown()
 
     def traffic(self) -> tuple[ModelTraffic, ...]:
         """How often each model came and went."""
-        return tuple(
-            ModelTraffic(
-                key=key,
-                loads=seen.loads,
-                load_seconds=seen.load_seconds,
-                unloads=dict(seen.unloads),
-            )
-            for key, seen in self._traffic.items()
-        )
-
-    def ready(self, key: str) -> bool:
-        """Whether a model is loaded."""
-        return key in self._models and self._models[key].loaded
+        return self._residents.traffic()
 
     async def aclose(self) -> None:
         """Free all models; what is being loaded is loaded first."""
-        for model in list(self._models.values()):
+        for model in list(self._residents.here.values()):
             await asyncio.wait({model.loading})
-            if self._models.get(model.entry.key) is model:
+            if self._residents.here.get(model.entry.key) is model:
                 self._close(model, "asked")
         if self._closing:
             await asyncio.wait(self._closing)
 
     # In line for memory.
 
-    async def _admitted(self, entry: ModelEntry, run_id: str, deadline: float) -> _Model:
+    async def _admitted(self, entry: ModelEntry, run_id: str, deadline: float) -> ResidentModel:
         """The model, loaded or being loaded, with the caller among its users."""
-        key = entry.key
+        here = self._residents.here.get(entry.key)
         # Past those who wait for memory goes only who belongs to a debate that has begun: new
         # calls of a busy model would keep them waiting for ever.
-        if key in self._models and (not self._door.locked() or self._holds.has(run_id, key)):
-            return self._entered(self._models[key])
+        if here and (not self._door.locked() or self._holds.has(run_id, entry.key)):
+            return _entered(here)
         try:
             limit = None if math.isinf(deadline) else deadline - _LAST_MOMENT_S
             async with asyncio.timeout_at(limit), self._door:
@@ -239,32 +205,30 @@ class ModelManager:
         except TimeoutError as error:
             raise no_room_in_time(entry, await self.fit(entry), self.loaded()) from error
 
-    async def _make_room(self, entry: ModelEntry, run_id: str) -> _Model:
-        while entry.key not in self._models:
+    async def _make_room(self, entry: ModelEntry, run_id: str) -> ResidentModel:
+        here = self._residents.here
+        while entry.key not in here:
             ways, room = await asyncio.to_thread(self._measured, entry)
             placed = self._place(entry, run_id, ways, room)
             if placed.option is not None:
-                return self._entered(self._begin_load(entry, placed.option))
+                return _entered(self._begin_load(entry, placed.option))
             if placed.way == "never":
-                fit = await self.fit(entry)
-                window = await asyncio.to_thread(
-                    self._loader.shorter_window, entry, round(GB * min(fit.limit_gb, fit.spare_gb))
-                )
-                raise never_fits(entry, fit, window)
+                raise await self._never(entry, await self.fit(entry))
             if placed.way == "evict":
-                await asyncio.shield(self._close(self._models[placed.evict], "room"))
+                await asyncio.shield(self._close(here[placed.evict], "room"))
             else:
                 await self._wait_for_news()
-        return self._entered(self._models[entry.key])
+        return _entered(here[entry.key])
 
     def _place(
         self, entry: ModelEntry, run_id: str, ways: tuple[Option, ...], room: Room
     ) -> Placement:
         self._news.clear()
         self._least[entry.key] = ways[-1].need
-        others = self._holds.models(run_id) - self._models.keys() - {entry.key}
+        others = self._holds.models(run_id) - self._residents.here.keys() - {entry.key}
         reserve = sum(self._least[key] for key in others)
-        return place(ways, self._spare(room), self._residents(run_id, entry.key), reserve)
+        beside = self._residents.beside(entry.key, run_id)
+        return place(ways, self._residents.spare(room), beside, reserve)
 
     async def _wait_for_news(self) -> None:
         try:
@@ -273,99 +237,74 @@ class ModelManager:
         except TimeoutError:
             pass  # a hold ended
 
+    async def _never(self, entry: ModelEntry, fit: ModelFit) -> NotEnoughVramError:
+        most = round(GB * min(fit.limit_gb, fit.spare_gb))
+        window = await asyncio.to_thread(self._loader.shorter_window, entry, most)
+        return never_fits(entry, fit, window)
+
     def _measured(self, entry: ModelEntry) -> tuple[tuple[Option, ...], Room]:
         return self._loader.ways(entry), self._loader.room(entry)
 
-    def _spare(self, room: Room) -> int:
-        """Bytes that a further model could take: within the limit, and really free.
-
-        What is being loaded does not take all of its memory yet.
-        """
-        known = [*self._models.values(), *self._leaving.values()]
-        loading = sum(m.option.need for m in self._models.values() if not m.loaded)
-        return min(room.limit - sum(m.option.need for m in known), room.free - loading)
-
-    def _residents(self, run_id: str, asked: str) -> list[Resident]:
-        here = [
-            Resident(
-                key=key,
-                need=model.option.need,
-                used_at=model.used_at,
-                stays=model.users > 0 or self._holds.held(key, but_by=run_id),
-                own=self._holds.has(run_id, key),
-            )
-            for key, model in self._models.items()
-            if key != asked
-        ]
-        leaving = [
-            Resident(m.entry.key, m.option.need, 0, stays=True) for m in self._leaving.values()
-        ]
-        return here + leaving
-
     # Coming and going.
 
-    def _entered(self, model: _Model) -> _Model:
-        model.users += 1
-        return model
-
-    def _left(self, model: _Model) -> None:
+    def _left(self, model: ResidentModel) -> None:
         model.users -= 1
         model.used_at = self._now()
         self._news.set()
-        if self._idle_s and model.timer is None and self._models.get(model.entry.key) is model:
+        here = self._residents.here.get(model.entry.key) is model
+        if self._idle_s and model.timer is None and here:
             self._look_later(model, model.used_at + self._idle_s)
 
-    def _begin_load(self, entry: ModelEntry, option: Option) -> _Model:
+    def _begin_load(self, entry: ModelEntry, option: Option) -> ResidentModel:
         context = self._loader.options(entry, option.slots).context
-        model = _Model(entry, option, context, self._now())
+        model = ResidentModel(entry, option, context, self._now())
         # A task of its own: who asked first may leave, and others wait for the same model.
         model.loading = asyncio.create_task(self._load(model))
         model.loading.add_done_callback(_seen)
-        self._models[entry.key] = model
+        self._residents.here[entry.key] = model
         return model
 
-    async def _load(self, model: _Model) -> ModelExecutor:
-        key, begun = model.entry.key, self._now()
+    async def _load(self, model: ResidentModel) -> ModelExecutor:
+        key, slots, begun = model.entry.key, model.option.slots, self._now()
         try:
-            engine = await asyncio.to_thread(self._loader.load, model.entry, model.option.slots)
+            engine = await asyncio.to_thread(self._loader.load, model.entry, slots)
         except BaseException:
-            del self._models[key]
+            del self._residents.here[key]
             raise
         finally:
             self._news.set()
         seconds = self._now() - begun
-        self._traffic[key].loads += 1
-        self._traffic[key].load_seconds += seconds
-        logger.info("`%s` is loaded: %d slots, %.2f s", key, model.option.slots, seconds)
-        return ModelExecutor(engine, model.option.slots)
+        self._residents.note_load(key, seconds)
+        logger.info("`%s` is loaded: %d slots, %.2f s", key, slots, seconds)
+        return ModelExecutor(engine, slots)
 
-    def _close(self, model: _Model, reason: UnloadReason) -> "asyncio.Task[None]":
+    def _close(self, model: ResidentModel, reason: UnloadReason) -> "asyncio.Task[None]":
         """Begin to free a model's memory; a task of its own, as whoever waits for it may leave."""
         key = model.entry.key
         if model.timer is not None:
             model.timer.cancel()
-        del self._models[key]
-        self._leaving[key] = model
+        del self._residents.here[key]
+        self._residents.leaving.add(model)
         task = asyncio.create_task(self._free(model, reason))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
         return task
 
-    async def _free(self, model: _Model, reason: UnloadReason) -> None:
+    async def _free(self, model: ResidentModel, reason: UnloadReason) -> None:
         key = model.entry.key
         try:
             await asyncio.to_thread(model.loading.result().close)
         finally:
-            del self._leaving[key]
+            self._residents.leaving.remove(model)
             self._news.set()
-        self._traffic[key].unloads[reason] += 1
+        self._residents.note_unload(key, reason)
         logger.info("`%s` is unloaded (%s)", key, reason)
 
-    def _look_later(self, model: _Model, at: float) -> None:
+    def _look_later(self, model: ResidentModel, at: float) -> None:
         loop = asyncio.get_running_loop()
         model.timer = loop.call_at(at, partial(self._unload_if_idle, model))
 
-    def _unload_if_idle(self, model: _Model) -> None:
+    def _unload_if_idle(self, model: ResidentModel) -> None:
         model.timer = None
         if model.pinned or model.users:
             return  # who uses it looks again when they leave
@@ -377,18 +316,10 @@ class ModelManager:
         else:
             self._close(model, "idle")
 
-    def _shown(self, model: _Model, state: Literal["loading", "ready", "unloading"]) -> LoadedModel:
-        return LoadedModel(
-            key=model.entry.key,
-            state=state,
-            need_gb=model.option.need / GB,
-            context=model.context,
-            slots=model.option.slots,
-            in_use=model.users,
-            held=self._holds.held(model.entry.key),
-            pinned=model.pinned,
-            idle_s=0.0 if model.users else self._now() - model.used_at,
-        )
+
+def _entered(model: ResidentModel) -> ResidentModel:
+    model.users += 1
+    return model
 
 
 def _seen(task: "asyncio.Task[ModelExecutor]") -> None:

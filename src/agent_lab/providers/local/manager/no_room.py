@@ -75,7 +75,14 @@ def _error(
 def _why_it_stays(model: LoadedModel) -> str:
     if model.state != "ready":
         return model.state
-    return f"{model.in_use} calls" if model.in_use else "held by a debate" if model.held else "idle"
+    if model.in_use:
+        return calls(model.in_use)
+    return "held by a debate" if model.held else "idle"
+
+
+def calls(number: int) -> str:
+    """So many calls, in words."""
+    return f"{number} call{'' if number == 1 else 's'}"
 
 
 def _up(gb: float) -> str:
