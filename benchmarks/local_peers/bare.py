@@ -13,9 +13,9 @@ from typing import Any
 from agent_lab.providers.local.engines.llamacpp_engine import (
     PREFILL_BATCH,
     PROMPT_CACHE_MIB,
-    QUIET,
     WINDOW_CHECKPOINTS,
 )
+from agent_lab.providers.local.engines.llamacpp_process import QUIET
 from local_peers.child import Arm, answer_orders
 from local_peers.load import GREEDY, Answer, Chat, write
 

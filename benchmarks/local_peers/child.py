@@ -35,7 +35,7 @@ async def _answer_orders(open_arm: Callable[[dict[str, Any]], Awaitable[Arm]]) -
     Thread(target=_read_orders, args=reader, daemon=True).start()
     arm = await open_arm(json.loads(sys.argv[1]))
     spin = {name: os.environ[name] for name in SPIN_VARIABLES if name in os.environ}
-    _say({**arm.facts, "spin": spin})
+    _say({"spin": spin, **arm.facts})
     while True:
         order = json.loads(await orders.get())
         _say(await arm.does[order.pop("do")](**order))

@@ -4,6 +4,7 @@ python -m local_peers.ours OPTIONS      a line of JSON: model, read_along, cold
 Settings come from the environment.
 """
 
+import os
 import time
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from agent_lab.config import load_settings
 from agent_lab.contracts import GenerationResult, Message, RunRequest
 from agent_lab.lab import build
 from agent_lab.providers.base import Delta
+from agent_lab.providers.local.engines.llamacpp_engine import waiting_threads
 from agent_lab.providers.provider_gateway import ProviderGateway
 from local_peers.child import Arm, answer_orders
 from local_peers.load import Answer, Chat, chat, write
@@ -32,11 +34,12 @@ async def open_arm(options: dict[str, Any]) -> Arm:
     settings = load_settings()
     gateway = ProviderGateway.from_settings(settings)
     ours = Ours(gateway, options["model"], read_along=options.get("read_along", False))
-    facts = {}
+    facts: dict[str, Any] = {}
     if not options.get("cold", False):
         await ours.ask([{"role": "user", "content": "Hello!"}], WARM_UP_TOKENS, 0)
         loaded = gateway.memory.loaded()[0]
-        facts = {"slots": loaded.slots, "context": loaded.context}
+        spin = waiting_threads(os.environ)  # of the model's own process
+        facts = {"slots": loaded.slots, "context": loaded.context, "spin": spin}
     return Arm(facts, {"write": partial(write, ours.ask), "time": ours.time, "debate": ours.debate})
 
 

@@ -23,7 +23,6 @@ import psutil
 from agent_lab.config import load_settings
 from agent_lab.contracts import Message
 from agent_lab.providers.base import ProviderCall
-from agent_lab.providers.local.engines.llamacpp_engine import LlamaCppEngine
 from agent_lab.providers.local.local_provider import LocalProvider
 from agent_lab.providers.registries.model_registry import ModelRegistry
 from agent_lab.providers.registries.provider_registry import ProviderEntry
@@ -35,14 +34,12 @@ settings = load_settings(
 words = " ".join(f"word{i}" for i in range(300))
 
 async def main():
-    LlamaCppEngine.on_gpu()  # the binding itself is no model's
-    before = psutil.Process().memory_info().rss
     provider = LocalProvider.from_settings(settings, ProviderEntry(name="local", api="local"))
     for key in order:
         model = ModelRegistry.load().get(key)
         call = ProviderCall(model, (Message(role="user", content=words),), {"max_tokens": 4})
         await provider.generate(call, lambda _: None)
-        taken = psutil.Process().memory_info().rss - before
+        taken = sum(child.memory_info().rss for child in psutil.Process().children())
         here = {m.key: m.need_gb for m in provider.loaded()}
         print(json.dumps([key, here, taken / 1e9]), flush=True)
     await provider.aclose()

@@ -28,8 +28,8 @@ class LoadedModel(Contract):
     """Seconds since it was last used; 0 while it is."""
 
 
-UnloadReason = Literal["room", "idle", "asked"]
-"""Another model needed its room, nobody used it for long, or somebody said so."""
+UnloadReason = Literal["room", "idle", "asked", "ended"]
+"""Another model needed its room, nobody used it for long, somebody said so, or its engine ended."""
 
 
 class ModelTraffic(Contract):

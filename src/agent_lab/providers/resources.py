@@ -1,5 +1,7 @@
 """What this machine has, and what of it is free. Memory is in GB (10^9 bytes)."""
 
+from contextlib import suppress
+
 import psutil
 
 from agent_lab.contracts import Contract, LoadedModel
@@ -23,7 +25,7 @@ class Memory(Contract):
     available_gb: float
     """What a new model could have without swapping."""
     process_gb: float
-    """What this process holds, loaded models included."""
+    """What this process holds, and those in which its models are loaded."""
 
 
 class Resources(Contract):
@@ -50,12 +52,21 @@ def read_resources(models: tuple[LoadedModel, ...] = ()) -> Resources:
         memory=Memory(
             total_gb=total_ram() / 1e9,
             available_gb=available_ram() / 1e9,
-            process_gb=psutil.Process().memory_info().rss / 1e9,
+            process_gb=_held_bytes() / 1e9,
         ),
         gpus=read_gpus(),
         loaded_models=tuple(model.key for model in models if model.state == "ready"),
         local_models=models,
     )
+
+
+def _held_bytes() -> int:
+    own = psutil.Process()
+    held = own.memory_info().rss
+    for child in own.children(recursive=True):
+        with suppress(psutil.Error):  # it may have ended meanwhile
+            held += child.memory_info().rss
+    return held
 
 
 def total_memory_gb() -> float:

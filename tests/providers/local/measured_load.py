@@ -1,6 +1,6 @@
 """Loads a model as we do, keeps it as busy as it can be, and says what memory that took.
 
-Run in a process of its own, since only that one's memory is the model's:
+Run in a process of its own, since the size of the prompt cache is changed:
 `python -m tests.providers.local.measured_load KEY CONTEXT SLOTS CACHE_MIB FOLDER PROMPTS`
 """
 
@@ -33,7 +33,7 @@ class Measured(NamedTuple):
 
     estimate: int
     loaded: int
-    """By how much the process had grown when the model was loaded."""
+    """What the model's process took when it was loaded."""
     peak: int
     """And at the most, while it answered."""
 
@@ -80,19 +80,16 @@ def _main(
     llamacpp_engine.PROMPT_CACHE_MIB = cache_mib
     entry = ModelRegistry.load().get(key)
     path, options = folder / entry.file, LoadOptions(context, slots, 2)
-    LlamaCppEngine.on_gpu()  # The binding itself is not the model's.
     estimate = LlamaCppEngine.memory_need(path, options).total
     token_bytes = 2 * sum(read_header(path).kv_elements)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # The peak begins anew.
-    before = _memory("VmRSS")
     engine = LlamaCppEngine.load(entry, path, options)
-    loaded = _memory("VmRSS")
+    loaded = _memory(engine, "VmRSS")
     _all_slots_at_once(engine, options)
     # A prompt is saved when another one takes its slot: slots are taken in turn.
     enough = (cache_mib << 20) // (PROMPT * token_bytes) + 1 + slots
     for seed, tokens in enumerate(prompts or [PROMPT] * enough):
         _ask(engine, tokens, 1000 + seed)
-    print(json.dumps([estimate, loaded - before, _memory("VmHWM") - before]))  # noqa: T201
+    print(json.dumps([estimate, loaded, _memory(engine, "VmHWM")]))  # noqa: T201
     engine.close()
 
 
@@ -114,8 +111,8 @@ def _ask(engine: Engine, tokens: int, seed: int) -> None:
     engine.chat((message,), {"max_tokens": 2}, lambda delta: None, lambda: False)
 
 
-def _memory(name: str) -> int:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
+def _memory(engine: LlamaCppEngine, name: str) -> int:
+    status = Path(f"/proc/{engine.pid}/status").read_text(encoding="ascii")
     return int(status.partition(f"{name}:")[2].split()[0]) * 1024
 
 

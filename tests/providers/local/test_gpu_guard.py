@@ -8,10 +8,13 @@ import pytest
 from agent_lab.errors import UnknownModelError
 from agent_lab.providers.local.gpu_guard import (
     Gpu,
+    Room,
     can_load_model,
     get_available_vram,
     read_gpus,
+    read_room,
 )
+from agent_lab.providers.local.machine import total_ram
 
 
 class NvmlError(Exception):
@@ -81,6 +84,26 @@ def test_the_library_is_left_as_it_was_found_also_when_a_device_cannot_be_read(n
 def test_a_gpu_that_cannot_be_read_hides_no_other():
     nvml = Nvml(None, ("T4", 2_000_000_000, 1_000_000_000))
     assert read_gpus(nvml) == (Gpu(index=1, name="T4", total_gb=2.0, free_gb=1.0),)
+
+
+def test_an_engine_on_the_gpu_has_the_memory_of_all_gpus_within_the_limit():
+    nvml = Nvml(("A", 24_000_000_000, 20_000_000_000), ("B", 24_000_000_000, 10_000_000_000))
+    assert read_room(None, on_gpu=True, nvml=nvml) == Room(48_000_000_000, 30_000_000_000)
+    assert read_room(6.5, on_gpu=True, nvml=nvml) == Room(6_500_000_000, 30_000_000_000)
+
+
+def test_where_a_gpu_of_another_maker_is_used_the_main_memory_counts():
+    room = read_room(None, on_gpu=True, nvml=Nvml(driver=False))
+    assert room.limit == total_ram()
+    assert room.free > 0
+    assert read_room(8, on_gpu=True, nvml=Nvml(driver=False)).limit == 8_000_000_000
+
+
+def test_an_engine_on_the_processor_has_the_main_memory_within_the_limit():
+    room = read_room(None, on_gpu=False, nvml=Nvml(("A", 1, 1)))
+    assert room.limit == total_ram()
+    assert 0 < room.free <= room.limit
+    assert read_room(0.5, on_gpu=False).limit == 500_000_000
 
 
 def test_the_free_memory_of_this_machines_gpus_is_a_number():

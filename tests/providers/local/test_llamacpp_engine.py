@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from agent_lab.contracts import Message
@@ -18,7 +19,7 @@ from agent_lab.errors import (
 )
 from agent_lab.providers.base import Delta
 from agent_lab.providers.local.engines.base import ENGINES, Engine
-from agent_lab.providers.local.engines.llamacpp_engine import LlamaCppEngine
+from agent_lab.providers.local.engines.llamacpp_engine import LlamaCppEngine, waiting_threads
 from agent_lab.providers.local.loading import LoadOptions
 from agent_lab.providers.registries.model_registry import ModelEntry, ModelRegistry
 from tests.conftest import WEIGHTS_FOLDER
@@ -74,10 +75,13 @@ def test_cancelling_stops_between_two_tokens(engine: Engine):
 
 @needs_weights
 def test_the_engines_own_port_answers_nobody_without_its_key(engine: Engine):
-    address = engine._server.listening_address  # type: ignore[attr-defined]
-    assert address.startswith("http://127.0.0.1:")
+    assert isinstance(engine, LlamaCppEngine)
+    sockets = psutil.Process(engine.pid).net_connections("tcp")
+    (listening,) = (socket.laddr for socket in sockets if socket.status == psutil.CONN_LISTEN)
+    assert listening.ip == "127.0.0.1"
+    url = f"http://127.0.0.1:{listening.port}/v1/chat/completions"
     with pytest.raises(urllib.error.HTTPError, match="401") as refused:
-        urllib.request.urlopen(f"{address}/v1/chat/completions", data=b"{}")  # noqa: S310
+        urllib.request.urlopen(url, data=b"{}")
     refused.value.close()
 
 
@@ -119,24 +123,37 @@ def test_without_the_binding_the_error_is_the_pip_command(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("own", "expected"),
+    ("own", "added"),
     [
-        ({}, "None 1000"),
-        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"),
-        ({"GOMP_SPINCOUNT": "20"}, "None 20"),
+        ({}, {"GOMP_SPINCOUNT": "1000"}),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, {}),
+        ({"GOMP_SPINCOUNT": "20"}, {}),
     ],
 )
-def test_waiting_threads_spin_a_little_unless_the_user_chose(own: dict[str, str], expected: str):
-    program = (
-        "import os\n"
-        "from agent_lab.providers.local.engines.llamacpp_engine import _import_binding\n"
-        "_import_binding()\n"
-        "print(os.environ.get('OMP_WAIT_POLICY'), os.environ.get('GOMP_SPINCOUNT'))"
-    )
-    printed = subprocess.run(
-        [sys.executable, "-c", program], env=own, capture_output=True, text=True, check=True
-    ).stdout
-    assert printed.strip() == expected
+def test_waiting_threads_spin_a_little_unless_the_user_chose(
+    own: dict[str, str], added: dict[str, str]
+):
+    assert waiting_threads(own) == added
+
+
+@needs_weights
+def test_an_engine_that_ends_in_the_middle_of_an_answer_is_an_error_that_says_how(engine: Engine):
+    assert isinstance(engine, LlamaCppEngine)
+    process = psutil.Process(engine.pid)
+    with pytest.raises(
+        ProviderUnavailableError, match=r"ran `smollm2-135m`, has ended \(SIGKILL\)"
+    ):
+        chat(engine, emit=lambda delta: process.kill(), max_tokens=200)
+    assert not engine.alive
+    with pytest.raises(ProviderUnavailableError):
+        chat(engine)
+
+
+@needs_weights
+def test_closing_ends_the_process(engine: Engine):
+    assert isinstance(engine, LlamaCppEngine)
+    engine.close()
+    assert not psutil.pid_exists(engine.pid)
 
 
 @needs_weights

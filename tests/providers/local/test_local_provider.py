@@ -1,14 +1,21 @@
 """Local models: loaded once, asked several at a time, kept within the memory that they may take."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from agent_lab.config import Settings
 from agent_lab.contracts import Message
-from agent_lab.errors import NotEnoughVramError, UnknownPluginError, WeightsMissingError
+from agent_lab.errors import (
+    NotEnoughVramError,
+    ProviderUnavailableError,
+    UnknownPluginError,
+    WeightsMissingError,
+)
 from agent_lab.providers.base import Delta, ProviderAnswer, ProviderCall
 from agent_lab.providers.local.local_provider import LocalProvider
 from agent_lab.providers.registries.model_registry import ModelEntry, ModelRegistry
@@ -172,6 +179,48 @@ async def test_a_warmed_model_has_read_what_prompts_begin_with(settings: Setting
     assert tokens is not None
     assert tokens.cached > 0.8 * tokens.prompt
     await provider.aclose()
+
+
+@needs_weights
+async def test_the_event_loop_goes_on_while_a_model_is_loaded(settings: Settings):
+    provider, turns = provider_of(settings), 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.005)
+            turns += 1
+
+    counting = asyncio.create_task(count_turns())
+    await provider.load(SMALLEST)
+    counting.cancel()
+    assert turns > 5  # it takes some tenths of a second, and all others would wait for it
+    await provider.aclose()
+
+
+@needs_weights
+async def test_an_engine_that_has_ended_is_started_anew(settings: Settings):
+    provider = provider_of(settings)
+    await answered(provider, call())
+    for killed_while_idle in (True, False):
+        (child,) = psutil.Process().children()
+
+        def kill(delta: Delta, child: psutil.Process = child) -> None:
+            child.kill()
+
+        if killed_while_idle:
+            child.kill()
+            child.wait()
+        else:
+            with pytest.raises(ProviderUnavailableError, match="has ended"):
+                await provider.generate(call(max_tokens=200), kill)
+        with suppress(ProviderUnavailableError):  # it may not have been noticed yet
+            await answered(provider, call())
+        assert (await answered(provider, call())).text
+    (traffic,) = provider.traffic()
+    assert (traffic.loads, traffic.unloads) == (3, {"ended": 2})
+    await provider.aclose()
+    assert psutil.Process().children() == []
 
 
 async def test_missing_weights_are_found_by_the_check(settings: Settings):

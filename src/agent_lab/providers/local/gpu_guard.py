@@ -49,7 +49,7 @@ class Room(NamedTuple):
     """What nobody takes, other programs included."""
 
 
-def read_room(limit_gb: float | None, *, on_gpu: bool) -> Room:
+def read_room(limit_gb: float | None, *, on_gpu: bool, nvml: Any = pynvml) -> Room:
     """Measure the memory that models can have.
 
     Several GPUs count as one: an engine spreads the layers of a model over all of them.
@@ -57,9 +57,11 @@ def read_room(limit_gb: float | None, *, on_gpu: bool) -> Room:
     Args:
         limit_gb: What the operator allows, in GB (10^9 bytes); None: all that the device has.
         on_gpu: Whether models lie in the memory of the GPUs, or in the main memory.
+        nvml: The binding of NVIDIA's management library.
     """
-    if on_gpu:
-        gpus = read_gpus()
+    # Where the engine uses a GPU of another maker, the main memory is all that can be asked: on
+    # Apple's machines it is the same, elsewhere `limit_gb` is what counts.
+    if gpus := read_gpus(nvml) if on_gpu else ():
         total = round(1e9 * sum(gpu.total_gb for gpu in gpus))
         free = round(1e9 * sum(gpu.free_gb for gpu in gpus))
     else:

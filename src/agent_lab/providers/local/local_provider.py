@@ -1,4 +1,4 @@
-"""Answers calls with models that run in this process, loading each at its first use."""
+"""Answers calls with models of this machine, loading each at its first use."""
 
 import asyncio
 from typing import Self

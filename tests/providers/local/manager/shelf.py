@@ -24,6 +24,11 @@ class Weight(Engine):
     def __init__(self, shelf: "Shelf", key: str, need: int) -> None:
         self._shelf, self._key, self._need = shelf, key, need
 
+    @property
+    @override
+    def alive(self) -> bool:
+        return self._key not in self._shelf.ended
+
     @override
     @classmethod
     def memory_need(cls, weights, options) -> MemoryNeed:
@@ -70,6 +75,8 @@ class Shelf:
         """`+key` for each load, `-key` for each unload."""
         self.broken: set[str] = set()
         """Models whose loading fails."""
+        self.ended: set[str] = set()
+        """Models whose engine has ended by itself."""
         self.gates: dict[str, threading.Event] = {}
         """Models whose loading waits for an event."""
 
@@ -92,6 +99,7 @@ class Shelf:
             assert gate.wait(20)
         if entry.key in self.broken:
             raise ProviderUnavailableError("broken", provider="local", model=entry.key)
+        self.ended.discard(entry.key)
         need = self.sizes[entry.key] * slots
         with self.lock:
             self.taken += need

@@ -359,6 +359,24 @@ async def test_a_held_model_is_looked_at_again_when_its_hold_is_over(clock: Cloc
         assert keys(manager) == []
 
 
+async def test_an_engine_that_has_ended_is_loaded_anew_once_all_have_left_it():
+    shelf = Shelf(30, {"a": 10})
+    async with managed(shelf) as manager:
+        async with manager.using(model("a")):
+            async with manager.using(model("a")):
+                shelf.ended.add("a")
+            assert keys(manager) == ["a"]
+        await settle()
+        assert (keys(manager), unloads(manager)) == ([], {("a", "ended"): 1})
+        shelf.ended.clear()
+        await use(manager, "a")
+        shelf.ended.add("a")  # while nobody uses it
+        begun = begin(use(manager, "a"))
+        await settle()
+        assert shelf.log == ["+a", "-a", "+a", "-a", "+a"]
+        await begun
+
+
 async def test_room_is_made_of_one_that_was_loaded_by_hand():
     shelf = Shelf(10, {"a": 10, "b": 10})
     async with managed(shelf) as manager:

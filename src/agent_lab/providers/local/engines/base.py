@@ -80,6 +80,11 @@ class Engine(ABC):
             ProviderError: Anything else that the engine refuses.
         """
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked; one that has ended by itself must be loaded anew."""
+        return True
+
     @abstractmethod
     def close(self) -> None:
         """Free the model's memory."""

@@ -1,10 +1,10 @@
-"""llama.cpp in this process, by the `xllamacpp` binding."""
+"""llama.cpp, by the `xllamacpp` binding, each model in a process of its own."""
 
-import gc
 import logging
 import os
-import secrets
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,15 +19,11 @@ from agent_lab.errors import (
     TruncatedAnswerError,
 )
 from agent_lab.providers.base import Delta, TokenCounts
-from agent_lab.providers.local.engines.base import (
-    Engine,
-    EngineAnswer,
-    engine,
-)
+from agent_lab.providers.local.engines.base import Engine, EngineAnswer, engine
 from agent_lab.providers.local.engines.bounded_schema import bounded
+from agent_lab.providers.local.engines.engine_process import EngineEndedError, EngineProcess
 from agent_lab.providers.local.gguf_header import read_header
 from agent_lab.providers.local.gguf_memory import gguf_memory_need
-from agent_lab.providers.local.heap import give_large_blocks_back
 from agent_lab.providers.local.loading import LoadOptions, MemoryNeed
 from agent_lab.providers.openai_wire import ChatAnswer
 from agent_lab.providers.registries.model_registry import ModelEntry
@@ -39,8 +35,7 @@ PREFILL_BATCH = 128
 PROMPT_CACHE_MIB = 256
 WINDOW_CHECKPOINTS = 2
 """Kept of each slot where layers forget what is behind their window: a prompt goes on from one."""
-QUIET = -1
-VERBOSE = 3
+PROCESS = "agent_lab.providers.local.engines.llamacpp_process"
 
 
 @engine("llamacpp")
@@ -48,12 +43,12 @@ class LlamaCppEngine(Engine):
     """One GGUF model.
 
     Args:
-        server: The binding's server, already loaded.
+        process: Where it is loaded.
         model: The model's registry entry.
     """
 
-    def __init__(self, server: Any, model: ModelEntry) -> None:
-        self._server = server
+    def __init__(self, process: EngineProcess, model: ModelEntry) -> None:
+        self._process = process
         self._model = model
 
     @override
@@ -70,48 +65,43 @@ class LlamaCppEngine(Engine):
     @override
     @classmethod
     def on_gpu(cls) -> bool:
-        devices = _import_binding().get_device_info()
-        return any("GPU" in str(device["type"]) for device in devices)
+        _look_for_binding()
+        return any("GPU" in device for device in _devices())
 
     @override
     @classmethod
     def load(cls, model: ModelEntry, weights: Path, options: LoadOptions) -> Self:
-        xllamacpp = _import_binding()
-        params = xllamacpp.CommonParams()
-        params.model.path = str(weights)
-        params.model_alias = {model.key}
-        params.n_parallel = options.slots
-        params.n_ctx = options.slots * options.context
-        # Else the engine shortens the window to what it thinks is free.
-        params.fit_params = False
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
-        params.n_batch = params.n_ubatch = PREFILL_BATCH
-        params.cache_ram_mib = PROMPT_CACHE_MIB
-        params.n_ctx_checkpoints = WINDOW_CHECKPOINTS
-        if not cls.on_gpu():
-            # Mapped, a file lies in memory beside the copy that is laid out for this processor:
-            # 1.5 B parameters took 2.05 GB instead of 1.43, for 1 s less of loading.
-            params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
-        params.verbosity = VERBOSE if logger.isEnabledFor(logging.DEBUG) else QUIET
-        # The binding also listens on a random loopback port: nobody else may use it.
-        params.api_keys = [secrets.token_hex(32)]
-        params.endpoint_slots = params.ui = False
-        params.endpoint_metrics = True
-        give_large_blocks_back()
+        on_gpu = cls.on_gpu()
+        process = EngineProcess(PROCESS, waiting_threads(os.environ))
         try:
-            server = xllamacpp.Server(params)
-        except RuntimeError as error:
+            answer = process.ask({"load": _load(model, weights, options, on_gpu=on_gpu)})
+            reason = answer.get("failed")
+        except EngineEndedError as error:
+            reason = f"it ended the process ({error})"
+        except BaseException:
+            process.close()
+            raise
+        if reason is not None:
+            process.close()
             raise ProviderUnavailableError(
-                f"llama.cpp cannot load `{model.key}` from `{weights}`: {error}.",
+                f"llama.cpp cannot load `{model.key}` from `{weights}`: {reason}.",
                 provider="local",
                 model=model.key,
                 hint="LOG_LEVEL=DEBUG agent-lab run … shows llama.cpp's own reason; a smaller "
                 "AGENT_LAB_LOCAL_CONTEXT needs less memory",
-            ) from error
-        # The binding returns before its loop runs, and a loop that is ended before it has begun
-        # never ends: closing would hang. Metrics are what the loop answers at once.
-        server.handle_metrics()
-        return cls(server, model)
+            )
+        process.serve()
+        return cls(process, model)
+
+    @property
+    def pid(self) -> int:
+        """The number of the model's process."""
+        return self._process.pid
+
+    @property
+    @override
+    def alive(self) -> bool:
+        return self._process.alive
 
     @override
     def chat(
@@ -121,14 +111,20 @@ class LlamaCppEngine(Engine):
         emit: Callable[[Delta], None],
         cancelled: Callable[[], bool],
     ) -> EngineAnswer:
-        answer = _Answer(emit, cancelled)
+        answer = _Answer(emit)
         try:
-            # Always streamed: only a streaming call can be cancelled.
-            self._server.handle_chat_completions(_body(messages, params), answer.on_chunk)
-        except ValueError as error:
-            raise self._refused(str(error)) from error
-        if answer.failure is not None:
-            raise answer.failure
+            for line in self._process.call({"chat": _body(messages, params)}, cancelled):
+                if "refused" in line:
+                    raise self._refused(str(line["refused"]))
+                if "chunk" in line:
+                    answer.take(line["chunk"])
+        except EngineEndedError as error:
+            raise ProviderUnavailableError(
+                f"llama.cpp, which ran `{self._model.key}`, has ended ({error}).",
+                provider="local",
+                model=self._model.key,
+                hint="LOG_LEVEL=DEBUG agent-lab run … shows llama.cpp's own reason",
+            ) from error
         if answer.error is not None:
             raise self._classified(answer.error)
         if not answer.finish_reason:
@@ -141,8 +137,7 @@ class LlamaCppEngine(Engine):
 
     @override
     def close(self) -> None:
-        self._server = None
-        gc.collect()
+        self._process.close()
 
     def _classified(self, error: Mapping[str, Any]) -> Exception:
         if error.get("type") == "exceed_context_size_error":
@@ -177,35 +172,25 @@ class LlamaCppEngine(Engine):
 
 
 class _Answer:
-    """Gathers the chunks of one answer; called in the engine's thread."""
+    """Gathers the chunks of one answer."""
 
-    def __init__(self, emit: Callable[[Delta], None], cancelled: Callable[[], bool]) -> None:
-        self._cancelled = cancelled
+    def __init__(self, emit: Callable[[Delta], None]) -> None:
         self._answer = ChatAnswer(emit)
         self._timings: Mapping[str, Any] = {}
         self.error: Mapping[str, Any] | None = None
-        self.failure: BaseException | None = None
 
     @property
     def finish_reason(self) -> str:
         """Why the model stopped; empty: it has not."""
         return self._answer.finish_reason
 
-    def on_chunk(self, chunk: Mapping[str, Any]) -> bool:
-        """Take one chunk; True tells llama.cpp to stop."""
-        try:
-            return self._take(chunk)
-        except BaseException as failure:  # noqa: BLE001 - the binding would swallow it
-            self.failure = failure
-            return True
-
-    def _take(self, chunk: Mapping[str, Any]) -> bool:
+    def take(self, chunk: Mapping[str, Any]) -> None:
+        """Take one chunk."""
         if "error" in chunk:
             self.error = chunk["error"]
-            return True
+            return
         self._timings = chunk.get("timings") or self._timings
         self._answer.take_chunk(chunk)
-        return self._cancelled()
 
     def complete(self) -> EngineAnswer:
         """The answer, once the last chunk came."""
@@ -242,17 +227,50 @@ def _seconds(milliseconds: float | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
 
 
-def _import_binding() -> Any:
-    # OpenMP threads that spin on and on while they wait, the default, starve each other on busy
-    # cores: five times slower. Those that never spin lose up to half of their speed on idle ones.
-    # docs/local-models.md has the figures. Read once, at the first import.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+def _load(
+    model: ModelEntry, weights: Path, options: LoadOptions, *, on_gpu: bool
+) -> dict[str, Any]:
+    """How a model is loaded, as its process is told it."""
+    return {
+        "key": model.key,
+        "path": str(weights),
+        **options._asdict(),
+        "batch": PREFILL_BATCH,
+        "prompt_cache_mib": PROMPT_CACHE_MIB,
+        "checkpoints": WINDOW_CHECKPOINTS,
+        "on_gpu": on_gpu,
+        "verbose": logger.isEnabledFor(logging.DEBUG),
+    }
+
+
+@cache
+def _devices() -> tuple[str, ...]:
+    """What llama.cpp can compute on: it finds out in a process of its own."""
+    process = EngineProcess(PROCESS, {})
     try:
-        import xllamacpp
-    except ImportError as error:
+        return tuple(process.ask({"devices": True})["devices"])
+    except EngineEndedError as error:
+        raise ProviderUnavailableError(
+            f"The package `xllamacpp` does not work here ({error}).",
+            provider="local",
+            hint="pip install --force-reinstall 'ai-agent-lab-v3[llamacpp]'",
+        ) from error
+    finally:
+        process.close()
+
+
+def _look_for_binding() -> None:
+    if find_spec("xllamacpp") is None:
         raise MissingDependencyError(
             "Local models need the package `xllamacpp`, which is not installed.",
             hint="pip install 'ai-agent-lab-v3[llamacpp]'",
-        ) from error
-    return xllamacpp
+        )
+
+
+def waiting_threads(environment: Mapping[str, str]) -> dict[str, str]:
+    """How threads of the engine wait for each other: variables to add, if the user chose none."""
+    # OpenMP threads that spin on and on while they wait, the default, starve each other on busy
+    # cores: five times slower. Those that never spin lose up to half of their speed on idle ones.
+    # docs/local-models.md has the figures.
+    chosen = environment.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+    return {} if chosen else {"GOMP_SPINCOUNT": "1000"}

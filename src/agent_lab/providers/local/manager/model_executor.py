@@ -47,6 +47,11 @@ class ModelExecutor:
             queue = time.perf_counter() - waiting
             return Executed(await self._answered(call, emit), queue)
 
+    @property
+    def alive(self) -> bool:
+        """Whether its engine can still be asked."""
+        return self._engine.alive
+
     def close(self) -> None:
         """Free the model's memory; blocks while it is being freed."""
         self._threads.shutdown()

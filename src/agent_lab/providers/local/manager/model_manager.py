@@ -194,6 +194,9 @@ class ModelManager:
     async def _admitted(self, entry: ModelEntry, run_id: str, deadline: float) -> ResidentModel:
         """The model, loaded or being loaded, with the caller among its users."""
         here = self._residents.here.get(entry.key)
+        if here and here.ended and not here.users:
+            self._close(here, "ended")
+            here = None
         # Past those who wait for memory goes only who belongs to a debate that has begun: new
         # calls of a busy model would keep them waiting for ever.
         if here and (not self._door.locked() or self._holds.has(run_id, entry.key)):
@@ -251,8 +254,11 @@ class ModelManager:
         model.users -= 1
         model.used_at = self._now()
         self._news.set()
-        here = self._residents.here.get(model.entry.key) is model
-        if self._idle_s and model.timer is None and here:
+        if self._residents.here.get(model.entry.key) is not model:
+            return
+        if model.ended and not model.users:
+            self._close(model, "ended")
+        elif self._idle_s and model.timer is None:
             self._look_later(model, model.used_at + self._idle_s)
 
     def _begin_load(self, entry: ModelEntry, option: Option) -> ResidentModel:

@@ -39,6 +39,11 @@ class ResidentModel:
         """Whether its loading is over."""
         return self.loading.done()
 
+    @property
+    def ended(self) -> bool:
+        """Whether it was loaded, and its engine has ended by itself."""
+        return self.loaded and not self.loading.result().alive
+
 
 @dataclass(eq=False)
 class _Traffic:
