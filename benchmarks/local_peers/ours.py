@@ -109,6 +109,7 @@ class Ours:
             "strategy": "greedy",
             "max_tokens": tokens,
             "run_id": f"run-{number}",
+            "cache": "off",
         }
         return await self._gateway.generate(request, self._emit)
 

@@ -209,6 +209,18 @@ class Settings(BaseSettings):
         ge=1,
         le=10,
     )
+    cache_max_entries: int = _key(
+        "CACHE_MAX_ENTRIES",
+        10_000,
+        "Answers that one process keeps, to give them again when the same is asked; 0: none.",
+        ge=0,
+    )
+    cache_max_mb: float = _key(
+        "CACHE_MAX_MB", 64.0, "Memory in MB (10^6 bytes) that they may take; 0: none is kept.", ge=0
+    )
+    cache_ttl_s: float = _key(
+        "CACHE_TTL_S", 0.0, "Seconds after which an answer is asked for anew; 0: never.", ge=0
+    )
     home: Path | None = _key(
         "HOME", None, "Folder of the lab's own data; unset: the user's data folder."
     )

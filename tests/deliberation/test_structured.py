@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_lab.deliberation.structured import DEEPEST, json_values, read_verdict
+from agent_lab.deliberation.structured import (
+    DEEPEST,
+    Verdict,
+    found_values,
+    json_values,
+    read_verdict,
+)
 
 MEGABYTE = 1_000_000
 NOTHING = object()
@@ -25,6 +31,10 @@ HOSTILE = {
     "lines": "\n" * MEGABYTE,
     "spaces": "score:" + " " * MEGABYTE,
     "digits": "score: " + "1" * MEGABYTE,
+    "markers": "score:\n" * (MEGABYTE // 7),
+    "scores": "score: 7\n" * (MEGABYTE // 9) + "?",
+    "marks behind a score": "7/10" + "*\n" * (MEGABYTE // 2) + "?",
+    "fenced scores": "```\nscore: 7\n```\n" * (MEGABYTE // 17) + "?",
 }
 
 texts = st.text(max_size=200)
@@ -172,32 +182,54 @@ def test_a_hostile_megabyte_is_read_in_linear_time(name: str):
     assert read_verdict(HOSTILE[name]) is None
 
 
+@given(text=texts | pieces)
+def test_the_values_are_the_same_whether_or_not_it_is_said_where_they_stand(text: str):
+    found = [value for value, _ in found_values(text, braces="last")]
+    assert repr(found) == repr(list(json_values(text, braces="last")))
+
+
+def test_each_value_says_where_it_stands():
+    assert next(found_values("[1]", braces="last")) == ([1], "json")
+    text = 'It {"a": 1} is:\n```json\n[2]\n```'
+    assert list(found_values(text, braces="last")) == [
+        ([2], "fence"),
+        ([2], "braces"),
+        ({"a": 1}, "braces"),
+    ]
+
+
 VERDICTS = [
-    '{"score": 7, "reason": "so so"}',
-    ' {"reason": "so so", "score": 7.0} ',
-    'I weighed it.\n```json\n{"score": 7, "reason": "so so"}\n```\n',
-    '```\n{"score": 7, "reason": "so so"}\n```',
-    'My verdict is {"score": 7, "reason": "so so"}.',
-    'It quotes {"score": 10, "reason": "perfect"}, yet: {"score": 7, "reason": "so so"}',
-    'A set {x} and {"other": 1}; {"score": 7, "reason": "so\\n  so"}',
+    ('{"score": 7, "reason": "so so"}', "json"),
+    (' {"reason": "so so", "score": 7.0} ', "json"),
+    ('I weighed it.\n```json\n{"score": 7, "reason": "so so"}\n```\n', "fence"),
+    ('```\n{"score": 7, "reason": "so so"}\n```', "fence"),
+    ('```json\n{"score": 7, "reason": "so so"}\n```\nscore: 3', "fence"),
+    ('My verdict is {"score": 7, "reason": "so so"}.', "braces"),
+    (
+        'It quotes {"score": 10, "reason": "perfect"}, yet: {"score": 7, "reason": "so so"}',
+        "braces",
+    ),
+    ('A set {x} and {"other": 1}; {"score": 7, "reason": "so\\n  so"}', "braces"),
 ]
 
 
-@pytest.mark.parametrize("text", VERDICTS)
-def test_a_verdict_is_read_from_json_wherever_it_stands(text: str):
-    assert read_verdict(text) == (7.0, "so so")
+@pytest.mark.parametrize(("text", "step"), VERDICTS)
+def test_a_verdict_is_read_from_json_wherever_it_stands(text: str, step: str):
+    assert read_verdict(text) == (7.0, "so so", step)
+    of_native = "native" if step == "json" else step
+    assert read_verdict(text, native=True) == (7.0, "so so", of_native)
 
 
 @pytest.mark.parametrize(
     "line",
     [
         *("score: 7", "Score: 7/10", "**Score:** 7 / 10.", "puntuación: 7", "Nota = 7"),
-        *("7/10", "> 7 / 10", "*7/10*"),
+        *("7/10", "## 7 / 10", "*7/10*", "Final score: 7", "Nota final: 7", "**Score:**\n\n7/10."),
     ],
 )
 @pytest.mark.parametrize("before", ["", "It is fine.\n", "{}\n\n", "```\n3\n```\n"])
 def test_a_verdict_is_read_from_a_last_line_that_says_nothing_else(before: str, line: str):
-    assert read_verdict(f"{before}{line}\n") == (7.0, "")
+    assert read_verdict(f"{before}{line}\n") == (7.0, "", "line")
 
 
 @pytest.mark.parametrize(
@@ -222,6 +254,8 @@ NO_VERDICTS = [
     ),
     *("-3/10", "11/10", "7/10 at first, but", "I would say 7/10", "score: 7\nThat is all."),
     *("10 out of 10 as the draft says", "The score: 7 is what it deserves", "", " \n", "7", "{}"),
+    *("> score: 7", "> 7/10", "`score: 7`", '"score: 7", it says', "- score: 7"),
+    *("```\nscore: 7\n```", "```\nscore: 7", "```\n7/10", "score:\n7\nor less", "score:\n"),
     '{"points": 7}',
     'the draft says `{"score": 10` and stops',
 ]
@@ -238,7 +272,7 @@ def test_a_verdict_in_a_labelled_fence_outweighs_all_prose_without_fences(
 ):
     before, after = (part.replace("`", "").replace("~", "") for part in parts)
     text = f'{before}\n```json\n{{"score": {points}}}\n```\n{after}'
-    assert read_verdict(text) == (points, "")
+    assert read_verdict(text) == (points, "", "fence")
 
 
 @given(text=texts | pieces)
@@ -249,4 +283,4 @@ def test_a_verdict_is_on_the_scale_or_none(text: str):
 
 def test_a_reason_that_is_no_text_is_none():
     for reason in ("3", "null", '["a"]'):
-        assert read_verdict(f'{{"score": 7, "reason": {reason}}}') == (7.0, "")
+        assert read_verdict(f'{{"score": 7, "reason": {reason}}}') == Verdict(7.0, "", "json")

@@ -85,7 +85,11 @@ async def test_row_14_the_models_own_template_and_the_strategys_sampling_are_use
         greedy = [
             await gateway.generate(
                 GenerationRequest(
-                    prompt="Name a colour.", model_key=SMALLEST, strategy="greedy", max_tokens=8
+                    prompt="Name a colour.",
+                    model_key=SMALLEST,
+                    strategy="greedy",
+                    max_tokens=8,
+                    cache="off",
                 )
             )
             for _ in range(2)

@@ -14,14 +14,17 @@ import pytest
 
 from agent_lab.config import load_settings
 from agent_lab.contracts import ErrorInfo, RunRecord, RunRequest, Turn
+from agent_lab.deliberation.ballots.ballot import Tally
 from agent_lab.deliberation.context import shared_head
 from agent_lab.deliberation.issues import Issue
+from agent_lab.deliberation.trajectory import Flip
+from agent_lab.deliberation.votes import Vote
 from agent_lab.errors import InvalidFlowError, UnknownFlowError
 from agent_lab.flows.catalogue import Catalogue
 from agent_lab.flows.flow_plan import plan_flow
 from agent_lab.flows.flow_validator import read_flow, validate
 from agent_lab.flows.graph_configs import FLOW_CONFIGS, FlowConfig, NodeConfig, get_flow_config
-from agent_lab.orchestrator.agent_state import AgentState, StateUpdate, new_state
+from agent_lab.orchestrator.agent_state import AgentState, CastBallot, StateUpdate, new_state
 from agent_lab.orchestrator.flow_runner import run_flow
 from agent_lab.orchestrator.graph_builder import GraphBuilder, build_routing_graph
 from agent_lab.orchestrator.model_facts import with_models
@@ -281,6 +284,10 @@ EVERYTHING: StateUpdate = {
     "accepted": True,
     "issues": (Issue(id="C1", claim="It is wrong.", severity="high"),),
     "issue_floor": "high",
+    "votes": {"a": (Vote(node="a", kind="free", tally=Tally(method="plurality")),)},
+    "ballots": {"a": CastBallot(None, ("x",), "unreadable")},
+    "flips": (Flip(member="a", round=1, from_key="40", to_key="41"),),
+    "stops": {"a": "agreement"},
     "history": "an earlier run",
 }
 

@@ -599,14 +599,14 @@ CASES: dict[str, Case] = {
         "The loops `rounds` and `other` overlap.",
         "Put one wholly into the other.",
     ),
-    "a loop begins with a group": Case(
+    "a loop ends with a group": Case(
+        flow("a", group("e", "x", "y"), "b", edges="a-e, e-b", loops=[loop("a", "e")]),
         flow("a", group("e", "x", "y"), "b", edges="a-e, e-b", loops=[loop("e", "b")]),
-        flow("a", group("e", "x", "y"), "b", edges="a-e, e-b", loops=[loop("a", "b")]),
         "broken_loop",
-        "e",
+        "a",
         "loops[0]",
-        "`e` is a group, and a loop begins and ends with one node.",
-        "Begin with a node before the group, and end with one behind it.",
+        "`e` is a group, and a loop ends with one node.",
+        "End with a node behind the group.",
     ),
     "a stop rule reads only what comes before the loop": Case(
         flow("a", "b", edges="a-b", loops=[loop("b", "b", until=is_equal("a_status", "ok"))]),
@@ -810,9 +810,9 @@ CASES: dict[str, Case] = {
         "prompt_template",
         "Nothing is called `{a_status}`.",
         (
-            "Known are `a_output`, `b_output`, `flow_type`, `history`, `lang`, `open_issues`,"
-            " `own_last`, `previous_output`, `request_id`, `requirements`, `round`, `score`, "
-            "`settled_issues`, `task_type`, `user_input`."
+            "Known are `a_output`, `agreement_clause`, `b_output`, `flow_type`, `format`, "
+            "`history`, `lang`, `open_issues`, `own_last`, `previous_output`, `request_id`, "
+            "`requirements`, `round`, `score`, `settled_issues`, `task_type`, `user_input`."
         ),
     ),
     "a prompt asks for the draft where no draft is named": Case(
@@ -832,9 +832,9 @@ CASES: dict[str, Case] = {
         "prompt_template",
         "Nothing is called `{draft}`.",
         (
-            "Known are `a_output`, `b_output`, `flow_type`, `history`, `lang`, `open_issues`,"
-            " `own_last`, `previous_output`, `request_id`, `requirements`, `round`, `score`, "
-            "`settled_issues`, `task_type`, `user_input`."
+            "Known are `a_output`, `agreement_clause`, `b_output`, `flow_type`, `format`, "
+            "`history`, `lang`, `open_issues`, `own_last`, `previous_output`, `request_id`, "
+            "`requirements`, `round`, `score`, `settled_issues`, `task_type`, `user_input`."
         ),
     ),
     "an edge's condition misspells a value": Case(
@@ -1035,9 +1035,9 @@ CASES: dict[str, Case] = {
         "config.flow",
         (
             "The flow `second` cannot run: `x`, prompt_template: Nothing is called "
-            "`{nobody}`. Known are `flow_type`, `history`, `lang`, `open_issues`, `own_last`,"
-            " `previous_output`, `request_id`, `requirements`, `round`, `score`, "
-            "`settled_issues`, `task_type`, `user_input`, `x_output`."
+            "`{nobody}`. Known are `agreement_clause`, `flow_type`, `format`, `history`, "
+            "`lang`, `open_issues`, `own_last`, `previous_output`, `request_id`, `requirements`, "
+            "`round`, `score`, `settled_issues`, `task_type`, `user_input`, `x_output`."
         ),
         "`agent-lab flows validate second` tells all.",
         wrong_in={"flows": {"second": named("second", flow(node("x", "{nobody}")))}},
@@ -1549,7 +1549,7 @@ def test_every_known_name_may_stand_in_a_prompt():
     )
     plan = planned(content)
     refiner = plan.node("refiner")
-    known = prompt_names(plan, bare().kinds) | own_prompt_names(refiner)
+    known = prompt_names(plan, bare().kinds) | own_prompt_names(refiner, bare().kinds)
     assert known >= PROMPT_ONLY | {"draft", "lens", "n", "e_outputs", "x_e_output", "s_part_8"}
     content["nodes"][1]["prompt_template"] = " ".join(f"{{{name}}}" for name in sorted(known))
     assert validate(content, catalogue()).faults == ()

@@ -6,7 +6,8 @@ import pytest
 
 from agent_lab.contracts import ErrorInfo
 from agent_lab.orchestrator.agent_state import AgentState, updated
-from agent_lab.orchestrator.outcome import STOPS, hard_stop, issues_of, outcome_of
+from agent_lab.deliberation.stop_rules.stop import PRECEDENCE
+from agent_lab.orchestrator.outcome import hard_stop, issues_of, outcome_of
 from tests.orchestrator.conftest import OPEN, begun, debate, lost, planned, speaker, spoke
 
 PLAN = debate()
@@ -145,7 +146,7 @@ def test_of_several_stop_reasons_the_one_of_most_weight_is_told(
     assert outcome_of(PLAN, state).stop_reason == expected
 
 
-@pytest.mark.parametrize("reason", STOPS)
+@pytest.mark.parametrize("reason", PRECEDENCE)
 def test_every_stop_reason_of_the_lab_reaches_the_outcome(reason: str):
     assert outcome_of(PLAN, spoke(begun(stops={"l": reason}), creator="x")).stop_reason == reason
 

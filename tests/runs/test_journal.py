@@ -17,11 +17,15 @@ from tests.runs.flows import ALL, FAN_OUT, MEASURED, NESTED
 INPUTS = {"challenge": {"rounds": 3}}
 FAILING = {
     "challenge": "challenger",
+    "consensus": "model_b",
+    "debate": "debater_b",
     "fan_out": "b1",
     "linear": "execution",
     "measured": "large",
+    "mixture_of_agents": "proposer_b",
     "multi_perspective": "security_expert",
     "nested": "inner",
+    "self_consistency": "solver",
     "single": "solver",
     "within": "debate.challenger",
 }

@@ -11,6 +11,7 @@ from agent_lab import __version__
 from agent_lab.api import error_handlers
 from agent_lab.api.body_limit import BodyLimit
 from agent_lab.api.endpoints import (
+    cache,
     catalogue,
     inference,
     models,
@@ -32,6 +33,7 @@ ROUTERS = (
     catalogue.router,
     models.router,
     providers.router,
+    cache.router,
     system.router,
 )
 DESCRIPTION = """Language models, local and remote, deliberate on a question.

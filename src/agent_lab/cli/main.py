@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent_lab import __version__
-from agent_lab.cli import ask, db, flows, models, run, runs, serve
+from agent_lab.cli import ask, cache, db, flows, models, run, runs, serve
 from agent_lab.cli.outputs import INTERRUPTED, Interrupted, fail, say
 from agent_lab.errors import AgentLabError
 
@@ -26,6 +26,7 @@ app.command("serve")(serve.serve)
 app.add_typer(runs.app, name="runs")
 app.add_typer(flows.app, name="flows")
 app.add_typer(models.app, name="models")
+app.add_typer(cache.app, name="cache")
 app.add_typer(db.app, name="db")
 
 

@@ -45,6 +45,13 @@ DataPolicy = Annotated[
         help="local: no text leaves this machine. Else it may, if a remote model is named."
     ),
 ]
+Cache = Annotated[
+    Literal["default", "on", "off"],
+    typer.Option(
+        help="Whether answers that this process has given before will do: by default where a model "
+        "is asked at temperature 0; on: at any; off: at none.",
+    ),
+]
 Input = Annotated[
     list[str] | None,
     typer.Option(

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import typer
@@ -58,14 +58,32 @@ class RunningServer:
             ProviderUnavailableError: Nobody answers there, or it is no server of the lab.
             Exit: The server refuses; why was said.
         """
+        return self._ask("POST", path, body, waiting)
+
+    def get(self, path: str, waiting: str) -> "JsonObject":
+        """Ask how something is; as `post`."""
+        return self._ask("GET", path, None, waiting)
+
+    def delete(self, path: str, waiting: str) -> "JsonObject":
+        """Ask that something be gone; as `post`."""
+        return self._ask("DELETE", path, None, waiting)
+
+    def _ask(
+        self,
+        method: Literal["GET", "POST", "DELETE"],
+        path: str,
+        body: "JsonObject | None",
+        waiting: str,
+    ) -> "JsonObject":
         import json
         from http.client import HTTPException
         from urllib.request import Request
 
         request = Request(  # noqa: S310 - the scheme is http or https
             self._address + path,
-            json.dumps(body).encode(),
+            None if body is None else json.dumps(body).encode(),
             {"Content-Type": "application/json", "Accept": "application/json"},
+            method=method,
         )
         try:
             with _patience(waiting):

@@ -11,6 +11,7 @@ from agent_lab.errors import InvalidRequestError
 JsonObject = dict[str, Any]
 Language = Literal["en", "es"]
 DataPolicy = Literal["local", "any"]
+CachePolicy = Literal["default", "on", "off"]
 
 MOST_TOKENS = 2**31 - 1
 """Of one answer; engines count in 32 bits."""
@@ -26,6 +27,7 @@ def _no_stand_in(value: Any) -> Any:
 TokenLimit = Annotated[int, Field(gt=0, le=MOST_TOKENS), BeforeValidator(_no_stand_in)]
 TopK = Annotated[int, Field(ge=0, le=MOST_TOKENS), BeforeValidator(_no_stand_in)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 2), BeforeValidator(_no_stand_in)]
+Sample = Annotated[int, Field(ge=0, lt=2**31), BeforeValidator(_no_stand_in)]
 Temperature = Annotated[float, Field(ge=0, le=2, strict=True)]
 TopP = Annotated[float, Field(gt=0, le=1, strict=True)]
 

@@ -9,10 +9,12 @@ from typing import Literal, Self
 from pydantic import AliasChoices, Field, StrictBool
 
 from agent_lab.contracts.base import (
+    CachePolicy,
     Contract,
     DataPolicy,
     JsonObject,
     Request,
+    Sample,
     Seed,
     Temperature,
     TokenLimit,
@@ -91,8 +93,10 @@ class GenerationRequest(Request):
     response_schema: JsonObject | None = None
     deadline: float | None = None
     """Seconds on the event loop's clock (`loop.time()`) after which nobody waits any more."""
-    cache: Literal["default", "off"] = "default"
-    """Whether a stored answer will do; there is no answer cache yet."""
+    sample: Sample = 0
+    """Which draw of the same prompt it is: five votes of one prompt are five draws."""
+    cache: CachePolicy = "default"
+    """Whether a stored answer will do; `default`: where the model is asked at temperature 0."""
     data_policy: DataPolicy | None = None
     """Whether the text may leave this machine; None: it may not, unless a remote model was named
     or DEFAULT_PROVIDER is remote.

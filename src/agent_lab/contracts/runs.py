@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, StrictBool
 
 from agent_lab.contracts.base import (
+    CachePolicy,
     Contract,
     DataPolicy,
     JsonObject,
@@ -83,6 +84,8 @@ class Step(Contract):
     """What a node gave that asks no model; a turn's text is the turn's."""
     values: JsonObject = Field(default_factory=dict)
     """What it found out, as `<node>_<name>`; long texts are cut."""
+    vote: JsonObject | None = None
+    """What it has counted: ballots, tally, agreement, changes of answers, stop rules."""
     next: tuple[str, ...] = ()
     """The nodes to which an edge, or a loop's way back, was taken."""
 
@@ -138,6 +141,10 @@ class RunRequest(Request):
     budget: Budget | None = None
     data_policy: DataPolicy | None = None
     """Whether text may leave this machine; None: as the flow and the configuration say."""
+    cache: CachePolicy = "default"
+    """Whether stored answers will do; `default`: where a model is asked at temperature 0."""
+    baseline: Literal["self_consistency"] | None = None
+    """What the run is compared with: votes of its best single member, for as many tokens."""
 
 
 class RunRecord(Contract):

@@ -28,9 +28,10 @@ _SEVERITIES: dict[str, Severity] = {
 }
 _SPANISH = {"fixed": "arreglado", "declined": "rechazado", "dismissed": "descartado"}
 # Loops over hostile text are possessive (`*+`): they never look back, so time stays linear.
-_MARK = r"[^\w\n[(（［【\"'`“„«‘「]|_|\(?[0-9]{1,3}[.):]"  # a bullet, a bold mark, a number
+MARK = r"[^\w\n[(（［【\"'`“„«‘「]|_|\(?[0-9]{1,3}[.):]"
+"""What a line begins with before its first word: a bullet, a bold mark, a number."""
 _PROBLEM = r"(?:(?:worst|main|peor)\s)?(?:issue|problema?|fallo)s?(?:\s#?[0-9]{1,2})?(?!\w)"
-_LEAD = rf"(?im)^(?:{_MARK}|\[?C[0-9]{{1,6}}(?!\w)\]?|{_PROBLEM}|principal(?!\w))*+"
+_LEAD = rf"(?im)^(?:{MARK}|\[?C[0-9]{{1,6}}(?!\w)\]?|{_PROBLEM}|principal(?!\w))*+"
 _LEVEL = rf"((?a:{'|'.join(_SEVERITIES)}))(?!\w)(?:\s(?:severity|priority|issue)(?!\w))?"
 _SEVERITY = r"(?:severity|severidad|gravedad)(?!\w)\W{0,6}"
 _ISSUE = re.compile(
@@ -39,23 +40,24 @@ _ISSUE = re.compile(
     rf"[ \t*:：.,|–—-]*+(?:{_PROBLEM}[* ]{{0,4}}[:：][* ]*+)?"
 )
 # What small models write: the issue without its severity.
-_UNGRADED = re.compile(rf"(?im)^(?:{_MARK})*+{_PROBLEM}[* ]{{0,4}}[:：][* \t]*+")
+_UNGRADED = re.compile(rf"(?im)^(?:{MARK})*+{_PROBLEM}[* ]{{0,4}}[:：][* \t]*+")
 _NONE_FOUND = re.compile(
     rf"{_LEAD}(?:\[\w{{1,12}}\]\W{{0,6}})?(?:no|no hay|no hay ning[uú]n|ning[uú]n|sin)\s"
     r"(?:issue|problema?)s?(?:\s(?:was|were))?"
     r"(?:\s(?:found|encontrado)s?(?!\w)|[ \t]*+(?:$|[.:,;!()*–—-]))"
 )
 _CLOSING = re.compile(
-    rf"(?i)(?:{_MARK})*+(?:(?:issue|problema?)\s)?"
+    rf"(?i)(?:{MARK})*+(?:(?:issue|problema?)\s)?"
     r"(?:[\[(]?C(?P<id>[0-9]{1,6})(?!\w)[\s:：*_\])–—-]*+(?:\[\w{1,12}\][\s:：*_–—-]*+)?)?"
     r"(?:(?:is|was|está)\s)?(?:(?P<fixed>fixed|resolved|arreglad[oa]|corregid[oa]|resuelt[oa])"
     r"|declined|rejected|rechazad[oa])(?!\w)(?P<between>[\s:：*_.,()\[\]–—-]*+)"
     r"(?:C(?P<id_after>[0-9]{1,6})(?!\w)[\s:：*_.,)\]–—-]*+)?(?P<text>.*)"
 )
-_QUOTED = re.compile(
+QUOTED = re.compile(
     r'"([^"]*)"|[“„]([^“”„]*)[”“]|«([^«»]*)»|(?<!`)`{1,3}([^`]+)`|「([^「」]*)」'
     r"|(?<!\w)'([^']*)'(?!\w)|(?<!\w)‘([^‘’]*)’(?!\w)"
 )
+"""Words in quotation marks; they are the last group."""
 _ELLIPSIS = re.compile(r"[\[(]?(?:\.{3,}|…)[\])]?")
 _FENCE = re.compile(r"^[ \t]*+```++[^`\n]*$", re.MULTILINE)
 # All but white space; with invisible and bidirectional ones, and halves of characters.
@@ -98,7 +100,7 @@ def parse_review(text: str) -> Review:
     At most `MOST_ISSUES` are taken. What stands in a code fence is no issue. Where no line names a
     severity, those that begin as `Worst issue:` are issues of medium severity.
     """
-    prose = _prose(text)
+    prose = prose_of(text)
     _before, *parts = _ISSUE.split(prose)
     levels = [a or b or c for a, b, c in zip(parts[::4], parts[1::4], parts[2::4], strict=True)]
     claims = list(map(_first_paragraph, parts[3::4]))
@@ -106,7 +108,7 @@ def parse_review(text: str) -> Review:
     found = [(level, claim) for level, claim in read if claim and not _NONE_FOUND.match(claim)]
     if not found:
         _before, *parts = _UNGRADED.split(prose)
-        claims = [c for c in map(_flat, parts) if len(c) > SHORTEST_CLAIM]
+        claims = [c for c in map(flat, parts) if len(c) > SHORTEST_CLAIM]
         found = [("medium", claim) for claim in claims if not _NONE_FOUND.match(claim)]
     issues = [_issue(n, *pair) for n, pair in enumerate(found[:MOST_ISSUES], start=1)]
     if issues:
@@ -121,12 +123,12 @@ def raise_issues(ledger: Ledger, review: Review, draft: str, round_: int) -> Led
     merged into it, a fixed one is opened again, a declined one stays settled. What was open before
     this round and is not raised again is dismissed, unless the review is unparsed.
     """
-    after, place = {issue.id: issue for issue in ledger}, _folded(draft)
+    after, place = {issue.id: issue for issue in ledger}, folded(draft)
     raised: set[str] = set()
     for found in (_placed(issue, place) for issue in review.issues):
         new = {"id": f"C{max(map(_number, after.values()), default=0) + 1}", "round": round_}
         met = _met(found, after.values())
-        if found.quote and _find(found.quote, place) is None:
+        if found.quote and find_quote(found.quote, place) is None:
             entry = found.model_copy(update={**new, "status": "void", "reason": NOT_IN_DRAFT})
         elif met is None:
             entry = found.model_copy(update=new)
@@ -186,7 +188,7 @@ def listed(issues: Iterable[Issue], lang: Language, nothing: str) -> str:
     lines = []
     for issue in issues:
         parts = (issue.claim, issue.quote, issue.reason)
-        claim, quote, reason = (_flat(part)[:LONGEST_PART] for part in parts)
+        claim, quote, reason = (flat(part)[:LONGEST_PART] for part in parts)
         place = f'"{quote}": ' if quote and quote not in claim else ""
         lines.append(f"{issue.id} [{issue.severity}] {place}{claim}")
         if issue.status != "open":
@@ -196,10 +198,10 @@ def listed(issues: Iterable[Issue], lang: Language, nothing: str) -> str:
 
 
 def _first_paragraph(text: str) -> str:
-    return _flat(re.split(r"\n[^\S\n]*\n", text.strip(), maxsplit=1)[0])
+    return flat(re.split(r"\n[^\S\n]*\n", text.strip(), maxsplit=1)[0])
 
 
-def _prose(text: str) -> str:
+def prose_of(text: str) -> str:
     """The text without its code fences; a fence that nobody closes is none."""
     parts = _FENCE.split("\n".join(text.splitlines()))
     return "\n".join(parts[::2] if len(parts) % 2 else [*parts[::2], parts[-1]])
@@ -207,7 +209,7 @@ def _prose(text: str) -> str:
 
 def _issue(number: int, level: str, text: str) -> Issue:
     severity = _SEVERITIES[level.lower()]
-    for match in _QUOTED.finditer(text):
+    for match in QUOTED.finditer(text):
         quote = match[match.lastindex or 0].strip(" `")
         if len(_ELLIPSIS.sub("", quote).strip()) >= 2:
             rest = text[match.end() :].lstrip(" `*")
@@ -218,9 +220,9 @@ def _issue(number: int, level: str, text: str) -> Issue:
 
 def _placed(issue: Issue, draft: str) -> Issue:
     """The issue at the first of its quoted words that the draft holds: it may quote input first."""
-    quoted = (match[match.lastindex or 0].strip(" `") for match in _QUOTED.finditer(issue.claim))
+    quoted = (match[match.lastindex or 0].strip(" `") for match in QUOTED.finditer(issue.claim))
     for quote in (issue.quote, *quoted) if issue.quote else ():
-        if len(quote) > 1 and _find(quote, draft) is not None:
+        if len(quote) > 1 and find_quote(quote, draft) is not None:
             return issue.model_copy(update={"quote": quote})
     return issue
 
@@ -233,17 +235,17 @@ def _met(found: Issue, ledger: Iterable[Issue]) -> Issue | None:
 
 
 def _repeats(new: Issue, old: Issue) -> bool:
-    quotes = _folded(new.quote), _folded(old.quote)
+    quotes = folded(new.quote), folded(old.quote)
     if all(quotes) and (quotes[0] in quotes[1] or quotes[1] in quotes[0]):
         return True
     # The same words about two places of a draft are two issues as long as both are open.
-    return not (all(quotes) and old.status == "open") and _folded(new.claim) == _folded(old.claim)
+    return not (all(quotes) and old.status == "open") and folded(new.claim) == folded(old.claim)
 
 
 def _merged(older: Issue, found: Issue, round_: int, *, is_same_review: bool) -> Issue:
     claim = found.claim
     if is_same_review:  # then neither is a newer wording of the other
-        claim = older.claim if _folded(claim) in _folded(older.claim) else f"{older.claim} {claim}"
+        claim = older.claim if folded(claim) in folded(older.claim) else f"{older.claim} {claim}"
     severity = min(older.severity, found.severity, key=_RANK.__getitem__)
     words = {"claim": claim, "quote": found.quote or older.quote, "severity": severity}
     again = {"status": "open", "reason": "", "round": round_} if older.status == "fixed" else {}
@@ -251,7 +253,7 @@ def _merged(older: Issue, found: Issue, round_: int, *, is_same_review: bool) ->
 
 
 def _closings(answer: str, open_ids: list[str]) -> dict[str, re.Match[str]]:
-    read = [_closing(line) for line in _prose(answer).splitlines() if line.strip()]
+    read = [_closing(line) for line in prose_of(answer).splitlines() if line.strip()]
     # Of two lines about one issue the first holds: the second repeats the other choice there was.
     closings = {f"C{int(m['id'] or m['id_after'] or 0)}": m for m in reversed(read) if m}
     unnamed = closings.get("C0")
@@ -268,7 +270,7 @@ def _closing(line: str) -> re.Match[str] | None:
 
 
 def _closed(issue: Issue, closing: re.Match[str], old: list[str], new: list[str]) -> Issue:
-    reason = _flat(closing["text"])
+    reason = flat(closing["text"])
     if not closing["fixed"]:
         change = {"status": "declined", "reason": reason} if re.search(r"\w", reason) else {}
         return issue.model_copy(update=change)
@@ -280,20 +282,23 @@ def _closed(issue: Issue, closing: re.Match[str], old: list[str], new: list[str]
 
 def _surroundings(quote: str, lines: list[str]) -> set[tuple[str, ...]]:
     """For each place of the quote its lines, with one before and one after."""
-    folded = [_folded(line) for line in lines]
-    starts = [0, *accumulate(len(line) + 1 for line in folded)]
-    text, found, at = " ".join(folded), set(), 0
-    while span := _find(quote, text, at):
+    texts = [folded(line) for line in lines]
+    starts = [0, *accumulate(len(line) + 1 for line in texts)]
+    text, found, at = " ".join(texts), set(), 0
+    while span := find_quote(quote, text, at):
         first, last = (bisect_right(starts, place) - 1 for place in (span[0], span[1] - 1))
         found.add(tuple(lines[max(first - 1, 0) : last + 2]))
         at = starts[last + 1]
     return found
 
 
-def _find(quote: str, text: str, start: int = 0) -> tuple[int, int] | None:
-    """Where the pieces of a quote stand, one after the other: the beginning and the end."""
+def find_quote(quote: str, text: str, start: int = 0) -> tuple[int, int] | None:
+    """Where the pieces of a quote stand in a folded text: the beginning and the end.
+
+    An ellipsis parts the pieces; they stand one after the other. None: they do not.
+    """
     first, end = -1, start
-    for piece in filter(None, (part.strip(" `") for part in _ELLIPSIS.split(_folded(quote)))):
+    for piece in filter(None, (part.strip(" `") for part in _ELLIPSIS.split(folded(quote)))):
         at = text.find(piece, end)
         if at < 0:
             return None
@@ -307,11 +312,13 @@ def _lines(text: str) -> list[str]:
     return [line for line in lines if line and not line.lstrip().startswith("```")]
 
 
-def _folded(text: str) -> str:
-    return _flat(unicodedata.normalize("NFKC", text).casefold())
+def folded(text: str) -> str:
+    """A text as quotes are looked for: no case, one blank for any white space."""
+    return flat(unicodedata.normalize("NFKC", text).casefold())
 
 
-def _flat(text: str) -> str:
+def flat(text: str) -> str:
+    """A text in one line."""
     return " ".join(_CONTROL.sub("", text).split())
 
 

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from pydantic import ValidationError
 
 from agent_lab.contracts import Contract
+from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.flows.prompt_templates import LocalizedText
 
@@ -29,6 +30,10 @@ class NodeOptions(Contract):
         """The flow that it runs."""
         return None
 
+    def most_turns(self, plan: FlowPlan) -> int:
+        """How often its prompt can be sent in one pass of the node."""
+        return 1
+
 
 @dataclass(frozen=True)
 class NodeKind:
@@ -45,6 +50,8 @@ class NodeKind:
     """Values that it sets, with their meaning; conditions and prompts read `<node>_<name>`."""
     prompt: Literal["required", "optional", "none"] = "required"
     """Whether it asks with the node's prompt."""
+    prompt_names: tuple[str, ...] = ()
+    """Names that only the prompts of this type can ask for."""
     asks: Literal["model", "person"] = "model"
     """Whom."""
 

@@ -41,12 +41,14 @@ class Course:
 
     def __init__(self, plan: FlowPlan) -> None:
         self.entries = plan.members_of(plan.entry_point)
+        self._members_of = plan.members_of
         self._edges: dict[str, list[EdgeConfig]] = {n.id: [] for n in plan.nodes}
         self._before: dict[str, list[str]] = {n.id: [] for n in plan.nodes}
         for edge in plan.edges:
             if edge.source in self._edges and edge.target in self._before:
                 self._edges[edge.source].append(edge)
                 self._before[edge.target].append(edge.source)
+        self._ways = {node_id: _ways(edges) for node_id, edges in self._edges.items()}
         self._loops = [(loop, self.body(loop)) for loop in plan.loops]
         # Inner loops first: they end before the loop around them.
         self._loops.sort(key=lambda pair: len(pair[1]))
@@ -69,11 +71,16 @@ class Course:
         """A node, and all that can come before it without going back."""
         return _closure({end}, self.before)
 
+    def begins(self, loop: LoopConfig) -> tuple[str, ...]:
+        """The nodes with which each round begins: one, or the members of a group."""
+        return self._members_of(loop.first)
+
     def body(self, loop: LoopConfig) -> frozenset[str]:
         """The nodes that run again."""
-        if not {loop.first, loop.last} <= set(self._edges):
+        firsts = self.begins(loop)
+        if not {*firsts, loop.last} <= set(self._edges):
             return frozenset()
-        return frozenset(self.reached_from(loop.first) & self.leading_to(loop.last))
+        return frozenset(self.reached_from(*firsts) & self.leading_to(loop.last))
 
     def loops_of(self, node_id: str) -> list[LoopConfig]:
         """The loops that hold a node, the innermost first."""
@@ -118,10 +125,8 @@ class Course:
         """The nodes that are begun at the same time, wherever a run takes several ways."""
         if len(self.entries) > 1:
             yield self.entries
-        for edges in self._edges.values():
-            always = dict.fromkeys(edge.target for edge in edges if edge.condition is None)
-            if len(always) > 1:
-                yield tuple(always)
+        for ways in self._ways.values():
+            yield from (way.targets for way in ways if len(way.targets) > 1)
 
     def _branches(self, begun: Iterable[str]) -> dict[str, str]:
         """By node that follows a fork: the node behind it through which all its ways lead.
@@ -193,7 +198,7 @@ class Course:
             done = rounds.get(loop.id, 0) + (node_id == loop.last)
             stop = _stop(loop, done, node_id, holds, hard_stop)
             if not stop and node_id == loop.last:
-                return _back(loop, body, done, change)
+                return _back(loop, self.begins(loop), body, done, change)
             if stop:
                 change.stops[loop.id] = stop
                 # It may end in the midst of a loop within it, which then begins anew, too.
@@ -206,12 +211,14 @@ class Course:
         return change._replace(targets=self._woken(node_id, targets), taken=targets)
 
     def _taken(self, node_id: str, holds: Callable[[AnyCondition], bool]) -> tuple[str, ...]:
-        """The targets of the first edge whose condition holds, else of those without one."""
-        edges = self._edges[node_id]
-        for edge in edges:
-            if edge.condition is not None and holds(edge.condition):
-                return (edge.target,)
-        return tuple(edge.target for edge in edges if edge.condition is None)
+        """The targets of the first way whose condition holds, else of the one without."""
+        otherwise: tuple[str, ...] = ()
+        for way in self._ways[node_id]:
+            if way.condition is None:
+                otherwise = way.targets
+            elif holds(way.condition):
+                return way.targets
+        return otherwise
 
     def _woken(self, node_id: str, targets: tuple[str, ...]) -> tuple[str, ...]:
         """The targets, and the joins that may have waited for a branch that is lost now."""
@@ -243,6 +250,27 @@ class Course:
         return True
 
 
+class _Way(NamedTuple):
+    """Edges that are taken together."""
+
+    condition: AnyCondition | None
+    targets: tuple[str, ...]
+
+
+def _ways(edges: Iterable[EdgeConfig]) -> list[_Way]:
+    """The edges of a node by their conditions, in order: those to a group have one condition."""
+    ways: list[_Way] = []
+    for edge in edges:
+        for index, way in enumerate(ways):
+            if way.condition == edge.condition:
+                targets = dict.fromkeys((*way.targets, edge.target))
+                ways[index] = way._replace(targets=tuple(targets))
+                break
+        else:
+            ways.append(_Way(edge.condition, (edge.target,)))
+    return ways
+
+
 def _stop(
     loop: LoopConfig,
     done: int,
@@ -264,10 +292,12 @@ def _bound(loop: LoopConfig) -> int:
     return loop.max_rounds if isinstance(loop.max_rounds, int) else 1
 
 
-def _back(loop: LoopConfig, body: frozenset[str], done: int, change: Move) -> Move:
+def _back(
+    loop: LoopConfig, firsts: tuple[str, ...], body: frozenset[str], done: int, change: Move
+) -> Move:
     return Move(
-        targets=(loop.first,),
-        taken=(loop.first,),
+        targets=firsts,
+        taken=firsts,
         routes={**change.routes, **dict.fromkeys(body, None)},
         rounds={**change.rounds, loop.id: done},
         stops=change.stops,

@@ -66,6 +66,14 @@ class FlowPlan(FlowConfig):
         """Whether the flow chooses the model of any of its roles."""
         return any(node.model for node in self.nodes)
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {i: place for group in self.groups.values() for place, i in enumerate(group)}
+
+    def place_in_group(self, node_id: str) -> int:
+        """Which member of its group a node is, from 0; 0 where it is in none."""
+        return self._places.get(node_id, 0)
+
     def members_of(self, name: str) -> tuple[str, ...]:
         """The nodes that a name stands for: those of a group, else the node itself."""
         return self.groups.get(name, (self.aliases.get(name, name),))
@@ -144,6 +152,7 @@ def _nodes(node: NodeConfig, values: Mapping[str, Any]) -> Iterator[NodeConfig]:
                 **{name: value for name, value in own.items() if value is not None},
                 "id": member_node(member_id, node.id),
                 "name": member.name or member_id,
+                "role": member.role or node.role,
                 "values": {**node.values, **member.values},
                 "aliases": tuple(member_node(alias, node.id) for alias in member.aliases),
                 "config": config,

@@ -28,6 +28,9 @@ from agent_lab.flows.prompt_templates import LocalizedText
 NODE_ID = r"^[a-z][a-z0-9_]*$"
 FLOW_NAME = r"^[a-z][a-z0-9_-]{0,63}$"
 
+MOST_SAMPLES = 100
+"""Draws of one prompt; votes are flat long before that."""
+
 Name = Annotated[str, StringConstraints(pattern=NODE_ID)]
 
 
@@ -48,6 +51,10 @@ class Member(Sampled):
 
     name: LocalizedText = ""
     """As people and other roles read it; empty: the id."""
+    role: str = ""
+    """Who speaks, as callers choose models for it: one that takes part in several groups has one
+    role in all of them. Empty: the group's, else the id of the member's node.
+    """
     values: dict[Name, LocalizedText] = Field(default_factory=dict)
     """Texts that the group's prompt asks for by name."""
     aliases: tuple[Name, ...] = ()
@@ -102,7 +109,7 @@ class NodeConfig(Sampled):
 class EdgeConfig(Contract):
     """A way from one node to another; the first edge whose condition holds is taken.
 
-    Edges without a condition are taken where none of the others holds, all of them.
+    Edges with the same condition are taken together; those without one where no other holds.
     """
 
     source: str
@@ -120,6 +127,7 @@ class LoopConfig(Contract):
 
     id: Name
     first: str
+    """The node, or the group, that begins each round."""
     last: str
     max_rounds: InputRef | Annotated[int, Field(ge=1, le=1000)]
     """How often its nodes run at the most; an input of a loop that counts retries says how often

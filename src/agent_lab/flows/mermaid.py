@@ -184,8 +184,9 @@ class _Drawing:
                     text = described(edge.condition, self._lang)
                 yield f"    n_{edge.source} -->{_on_way(text)} n_{edge.target}"
         for loop in self._plan.loops:
-            if loop.first in self._nodes and loop.last in self._nodes:
-                yield f"    n_{loop.last} -.-> n_{loop.first}"
+            for first in self._plan.members_of(loop.first):
+                if first in self._nodes and loop.last in self._nodes:
+                    yield f"    n_{loop.last} -.-> n_{first}"
         for node_id in dict.fromkeys(self._plan.terminal_nodes()):
             text = self._words["else"] if node_id in has_conditions else ""
             yield f"    n_{node_id} -->{_on_way(text)} finish"

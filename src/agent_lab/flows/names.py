@@ -14,7 +14,16 @@ STATE_NAMES = frozenset({"user_input", "lang", "request_id", "flow_type", "round
 STATE_VALUES = frozenset({"task_type", "score"})
 """Of both, too; empty until a node has found them out."""
 PROMPT_ONLY = frozenset(
-    {"requirements", "history", "open_issues", "settled_issues", "own_last", "previous_output"}
+    {
+        "requirements",
+        "history",
+        "open_issues",
+        "settled_issues",
+        "own_last",
+        "previous_output",
+        "format",
+        "agreement_clause",
+    }
 )
 CONDITION_ONLY = frozenset({"demanding", "accepted", "open_issue_count"})
 OF_RUN = STATE_NAMES | STATE_VALUES | PROMPT_ONLY | CONDITION_ONLY | {"draft"}
@@ -47,9 +56,10 @@ def prompt_names(plan: FlowPlan, kinds: Mapping[str, NodeKind]) -> frozenset[str
     )
 
 
-def own_prompt_names(node: NodeConfig) -> frozenset[str]:
+def own_prompt_names(node: NodeConfig, kinds: Mapping[str, NodeKind]) -> frozenset[str]:
     """The names that only the prompt of this node can ask for besides."""
-    return frozenset({*node.values, *(("draft",) if "drafts" in node.config else ())})
+    of_kind = kinds[node.type].prompt_names if node.type in kinds else ()
+    return frozenset({*node.values, *of_kind, *(("draft",) if "drafts" in node.config else ())})
 
 
 def _found_out(plan: FlowPlan, kinds: Mapping[str, NodeKind]) -> dict[str, str]:

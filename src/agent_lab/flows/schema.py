@@ -46,7 +46,6 @@ DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "LoopConfig": {
         "id": "What it is called.",
-        "first": "The node where each round begins.",
         "last": "The node with which each round ends.",
     },
     "InputConfig": {

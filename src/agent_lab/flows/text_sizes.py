@@ -30,6 +30,8 @@ HISTORY_TOKENS = 1500
 """Of earlier runs, as a history reader shows them by default."""
 VERDICT_TOKENS = 120
 """That a judge may write where its node does not say how many."""
+FORMAT_TOKENS = 250
+"""Of the words that say what form an answer or a ballot has, or how much agreement is worth."""
 FAILURE_TOKENS = 60
 """Of the line that tells why a node failed."""
 
@@ -149,7 +151,9 @@ class TextSizes:
         if name == "draft":
             return self._named(node, "drafts")
         if name == "own_last":
-            return self._text(node.id)
+            return max(self._text(node.id), self._longest(node))
+        if name in ("candidates", "peers"):
+            return self._all_named(node)
         if name == "previous_output":
             return sum(self._text(i) for i in self.course.before(node.id))
         if name.endswith(OUTPUTS) and name.removesuffix(OUTPUTS) in plan.groups:
@@ -175,6 +179,8 @@ class TextSizes:
             "requirements": self._task + LEDGER_TOKENS,
             "open_issues": raised,
             "settled_issues": settled,
+            "format": FORMAT_TOKENS,
+            "agreement_clause": FORMAT_TOKENS,
             "history": max([HISTORY_TOKENS, *map(self._history, self.plan.nodes)]),
         }
 
@@ -203,6 +209,33 @@ class TextSizes:
         options = self._options(node)
         judges = len(options.judges()) if options else 0
         return LEDGER_TOKENS + _config_tokens(node) + judges * self._read(self.verdict(node))
+
+    def _all_named(self, node: NodeConfig) -> int:
+        """Tokens of all texts that the members of a vote can have written last."""
+        return sum(map(self._text, self._answering(node)))
+
+    def _longest(self, node: NodeConfig) -> int:
+        return max(map(self._text, self._answering(node)), default=0)
+
+    def _answering(self, node: NodeConfig) -> list[str]:
+        """The nodes whose texts stand side by side, once for each draw of theirs."""
+        options = self._options(node)
+        named = options.nodes_named() if options else {}
+        by_field = [
+            [
+                node_id
+                for name in named.get(field, ())
+                for node_id in self.plan.members_of(name)
+                for _ in range(self._draws(node_id))
+            ]
+            for field in ("answers", "blind")
+        ]
+        return max(by_field, key=len)
+
+    def _draws(self, node_id: str) -> int:
+        node = self._nodes.get(node_id)
+        options = self._options(node) if node else None
+        return options.most_turns(self.plan) if options else 1
 
     def _named(self, node: NodeConfig, field: str) -> int:
         """Tokens of the longest text of the nodes that a field of its `config` names."""

@@ -13,6 +13,9 @@ from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import NodeConfig
 from agent_lab.flows.text_sizes import TextSizes
 
+TURNS_OF_JUDGE = 2
+"""A judge whose verdict cannot be read is asked once more."""
+
 
 class NodeCost(Contract):
     """One node's share."""
@@ -88,14 +91,15 @@ def _bill(sizes: TextSizes) -> Iterator[NodeCost]:
             continue
         own = sizes.model(node)
         if kind is None or kind.asks_a_model(node.prompt_template):
-            yield _cost(sizes, node, own, passes, sizes.prompt(node), sizes.answer(node))
+            turns = passes * (options.most_turns(sizes.plan) if options else 1)
+            yield _cost(sizes, node, own, turns, sizes.prompt(node), sizes.answer(node))
         for judge in options.judges() if options else ():
             prompt, answer = sizes.judge_prompt(node), sizes.verdict(node)
-            yield _cost(sizes, node, judge or own, passes, prompt, answer)
+            yield _cost(sizes, node, judge or own, passes * TURNS_OF_JUDGE, prompt, answer)
 
 
 def _cost(
-    sizes: TextSizes, node: NodeConfig, model: str | None, passes: int, prompt: int, answer: int
+    sizes: TextSizes, node: NodeConfig, model: str | None, calls: int, prompt: int, answer: int
 ) -> NodeCost:
     models = sizes.catalogue.models or {}
     strategy = (sizes.catalogue.strategies or {}).get(sizes.strategy(node, model) or "")
@@ -112,11 +116,11 @@ def _cost(
     known = [price for price in prices.values() if price is not None]
     return NodeCost(
         node=node.id,
-        calls=passes,
+        calls=calls,
         model=model,
-        prompt_tokens=passes * prompt,
-        completion_tokens=passes * longest,
-        cost_usd=passes * max(known) if known and len(known) == len(prices) else None,
+        prompt_tokens=calls * prompt,
+        completion_tokens=calls * longest,
+        cost_usd=calls * max(known) if known and len(known) == len(prices) else None,
         unpriced=tuple(key for key, price in prices.items() if price is None),
         longest_prompt=prompt,
     )

@@ -17,6 +17,8 @@ _MEANING = {
     "retries": "Attempts at a model that had failed.",
     "fallbacks": "Answers by another model than the one that was asked.",
     "limit_wait": "Waits for our own limits of a provider.",
+    "cache_hits": "Calls that were answered by the answer cache.",
+    "cache_misses": "Calls that the answer cache could have answered, but had no answer to.",
     "breaker_state": "0 closed, 1 half open, 2 open; model `*` is the provider's own breaker.",
     "breaker_transitions": "Changes of a breaker's state.",
 }
@@ -55,6 +57,10 @@ class GatewayMetrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.cache_hits = Counter("lab_cache_hits", _MEANING["cache_hits"], _WHO, registry=registry)
+        self.cache_misses = Counter(
+            "lab_cache_misses", _MEANING["cache_misses"], _WHO, registry=registry
+        )
         self.breaker_state = Gauge(
             "lab_breaker_state", _MEANING["breaker_state"], _WHO, registry=registry
         )
@@ -88,6 +94,8 @@ class ModelMetrics:
         self._cost = metrics.cost.labels(provider, model)
         self._first_token = metrics.first_token.labels(provider, model)
         self._wait = metrics.limit_wait.labels(provider)
+        self._hits = metrics.cache_hits.labels(provider, model)
+        self._misses = metrics.cache_misses.labels(provider, model)
 
     def answered(self, read: int, written: int, cost_usd: float | None) -> None:
         """Count an answer: tokens, and US dollars if they are known."""
@@ -108,6 +116,14 @@ class ModelMetrics:
     def waited(self, seconds: float) -> None:
         """Note a wait for a limit."""
         self._wait.observe(seconds)
+
+    def cache_hit(self) -> None:
+        """Count an answer of the cache."""
+        self._hits.inc()
+
+    def cache_miss(self) -> None:
+        """Count an answer that the cache did not have."""
+        self._misses.inc()
 
     def retried(self) -> None:
         """Count one more attempt at this model."""

@@ -6,16 +6,19 @@ have a reducer, so that parallel branches add to them instead of overwriting eac
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from typing_extensions import TypedDict
 
 from agent_lab.contracts import ErrorInfo, Language
+from agent_lab.deliberation.ballots.ballot import Ballot
 from agent_lab.deliberation.issues import Issue, Severity
+from agent_lab.deliberation.trajectory import Flip
+from agent_lab.deliberation.votes import Vote
 from agent_lab.flows.conditions import Value
 from agent_lab.flows.inputs import Scalar
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 T = TypeVar("T")
 Ledger: TypeAlias = tuple[Issue, ...]
 LedgerEntry: TypeAlias = Callable[[Ledger], Ledger]
@@ -32,9 +35,25 @@ def latest(left: T, right: T) -> T:
     return right
 
 
+def added(left: tuple[T, ...], right: tuple[T, ...]) -> tuple[T, ...]:
+    """Reducer: the right side comes behind the left side."""
+    return (*left, *right)
+
+
 def entered(left: Ledger, right: Ledger | LedgerEntry) -> Ledger:
     """Reducer: an entry is made in the ledger as it stands, so parallel critics lose nothing."""
     return right(left) if callable(right) else right
+
+
+class CastBallot(NamedTuple):
+    """What became of asking one voter."""
+
+    ballot: Ballot | None
+    """None: nothing that counts was said."""
+    shown: tuple[str, ...]
+    """The candidates in the order in which the voter saw them."""
+    problem: str = ""
+    """Why nothing counts."""
 
 
 class AgentState(TypedDict):
@@ -76,6 +95,12 @@ class AgentState(TypedDict):
     """The ledger of what critics found and refiners answered."""
     issue_floor: Annotated[Severity, latest]
     """Least severity that counts as open in conditions, as the last critic or refiner has it."""
+    votes: Annotated[dict[str, tuple[Vote, ...]], merged]
+    """By node that counts: its counts, one for each pass."""
+    ballots: Annotated[dict[str, CastBallot], merged]
+    """By node that votes: its last ballot."""
+    flips: Annotated[tuple[Flip, ...], added]
+    """Changes of answers, in the order of the rounds."""
     history: Annotated[str, latest]
     """Earlier runs of the same owner, as prompts show them; empty: none, or nobody looked."""
     rounds: Annotated[dict[str, int], merged]
@@ -83,7 +108,7 @@ class AgentState(TypedDict):
     routes: Annotated[dict[str, tuple[str, ...] | None], merged]
     """Which nodes follow each node's last pass; None: it is going to run again."""
     stops: Annotated[dict[str, str], merged]
-    """By loop that has ended: why."""
+    """By loop that has ended, and by node whose stop rule has fired: why."""
 
 
 class StateUpdate(TypedDict, total=False):
@@ -101,6 +126,10 @@ class StateUpdate(TypedDict, total=False):
     accepted: bool
     issues: Ledger | LedgerEntry
     issue_floor: Severity
+    votes: dict[str, tuple[Vote, ...]]
+    ballots: dict[str, CastBallot]
+    flips: tuple[Flip, ...]
+    stops: dict[str, str]
     history: str
 
 
@@ -115,6 +144,8 @@ def updated(state: AgentState, update: Mapping[str, Any]) -> AgentState:
     for key, value in update.items():
         if key == "issues":
             fields[key] = entered(fields[key], value)
+        elif key == "flips":
+            fields[key] = added(fields[key], value)
         else:
             fields[key] = merged(fields[key], value) if isinstance(value, dict) else value
     return cast(AgentState, fields)
@@ -151,6 +182,9 @@ def new_state(
         accepted=False,
         issues=(),
         issue_floor="low",
+        votes={},
+        ballots={},
+        flips=(),
         history="",
         rounds={},
         routes={},

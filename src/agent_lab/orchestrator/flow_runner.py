@@ -11,6 +11,7 @@ from agent_lab.flows.catalogue import Catalogue
 from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.orchestrator.agent_state import AgentState, new_state
+from agent_lab.orchestrator.baseline import with_baseline
 from agent_lab.orchestrator.budgets import bounded
 from agent_lab.orchestrator.cast import wishes
 from agent_lab.orchestrator.graph_builder import GraphBuilder
@@ -76,7 +77,8 @@ async def run_flow(
         InvalidRequestError: An input has a value that it cannot have.
     """
     request = run.request
-    plan, graph = (builder or GraphBuilder()).prepare(flow, request.inputs)
+    builder = builder or GraphBuilder()
+    plan, graph = builder.prepare(flow, request.inputs)
     state = new_state(
         request_id=request_id,
         flow_type=flow.name,
@@ -85,5 +87,9 @@ async def run_flow(
         head=shared_head(request.input, request.attachments, lang, run.secret),
         inputs=plan.values,
     )
-    final = await graph.ainvoke(state, context=bounded(plan, run))
-    return outcome_of(plan, cast(AgentState, final))
+    run = bounded(plan, run)
+    final = await graph.ainvoke(state, context=run)
+    outcome = outcome_of(plan, cast(AgentState, final))
+    if request.baseline is None:
+        return outcome
+    return await with_baseline(outcome, plan, run, builder)

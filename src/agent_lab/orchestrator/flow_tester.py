@@ -234,7 +234,8 @@ def _text(what: str, rule: TextRule, text: str | None) -> Iterator[str]:
 
 def _ways(plan: FlowPlan) -> Iterator[str]:
     yield from (f"{edge.source} → {edge.target}" for edge in plan.edges)
-    yield from (f"{loop.last} → {loop.first}" for loop in plan.loops)
+    for loop in plan.loops:
+        yield from (f"{loop.last} → {first}" for first in plan.members_of(loop.first))
 
 
 def _edges(run: _Run) -> list[str]:

@@ -5,22 +5,12 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from agent_lab.contracts import ErrorInfo, JsonObject
+from agent_lab.deliberation.stop_rules.stop import PRECEDENCE, in_order
 from agent_lab.flows.conditions import Value
 from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.orchestrator.agent_state import AgentState, failures_of
 from agent_lab.orchestrator.condition_values import condition_values
 
-STOPS = (
-    "budget",
-    "wall_clock",
-    "no_quorum",
-    "issues_closed",
-    "unassailable_lead",
-    "posterior",
-    "agreement",
-    "max_rounds",
-)
-"""Stop reasons, the one that is told first; any other a flow names comes before `max_rounds`."""
 HARD_STOPS = {"seconds": "wall_clock", "calls": "budget", "tokens": "budget", "cost_usd": "budget"}
 """Stop reason by the limit of a budget that refused a call, or cut one off."""
 REFUSED_OR_CUT = ("budget_exceeded", "provider_timeout")
@@ -40,6 +30,8 @@ class FlowOutcome(NamedTuple):
     """Why the flow ended; `completed` where no rule stopped it."""
     outputs: Mapping[str, Value] = MappingProxyType({})
     """The flow's named outputs."""
+    baseline: JsonObject | None = None
+    """What it is compared with; None: with nothing."""
 
 
 def outcome_of(plan: FlowPlan, state: AgentState) -> FlowOutcome:
@@ -54,7 +46,8 @@ def outcome_of(plan: FlowPlan, state: AgentState) -> FlowOutcome:
     degraded = [f"`{i}` failed: {error.message}" for i, error in asked.items()]
     degraded += [reason for reason in state["degraded"].values() if reason]
     better = nodes[: nodes.index(answers[0])]
-    if any(node_id in failures for node_id in better):
+    # One that ran and gave no text has failed, or could not decide.
+    if any(node_id in failures or state["visits"].get(node_id) for node_id in better):
         degraded.append(f"The answer is the text of `{answers[0]}`.")
     values = condition_values(state)
     return FlowOutcome(
@@ -74,8 +67,8 @@ def issues_of(outcome: FlowOutcome) -> tuple[JsonObject, ...]:
 
 def hard_stop(state: AgentState) -> str:
     """The stop reason of a budget that has refused or cut off a call; empty: none has."""
-    stops = {_limit_stop(error) for error in failures_of(state).values()}
-    return next((stop for stop in STOPS if stop in stops), "")
+    stops = {limit_stop(error) for error in failures_of(state).values()}
+    return next((stop for stop in PRECEDENCE if stop in stops), "")
 
 
 def hard_stops_within(node_id: str, flow: str, outcome: FlowOutcome) -> dict[str, ErrorInfo | None]:
@@ -92,17 +85,17 @@ def hard_stops_within(node_id: str, flow: str, outcome: FlowOutcome) -> dict[str
 
 def seen_from_around(error: ErrorInfo, flow: str) -> ErrorInfo:
     """Why a flow within another one failed; that its own budget is used up ends no loop outside."""
-    if not _limit_stop(error) or _is_of_around(error, flow):
+    if not limit_stop(error) or _is_of_around(error, flow):
         return error
     details = {name: value for name, value in error.details.items() if name != "limit"}
     return error.model_copy(update={"details": details})
 
 
 def _is_of_around(error: ErrorInfo, flow: str) -> bool:
-    return bool(_limit_stop(error)) and error.details.get("flow") != flow
+    return bool(limit_stop(error)) and error.details.get("flow") != flow
 
 
-def _limit_stop(error: ErrorInfo) -> str:
+def limit_stop(error: ErrorInfo) -> str:
     """The stop reason of a call that a budget refused or cut off; empty: none did."""
     limit = error.details.get("limit") if error.code in REFUSED_OR_CUT else None
     return HARD_STOPS.get(limit, "") if isinstance(limit, str) else ""
@@ -110,6 +103,4 @@ def _limit_stop(error: ErrorInfo) -> str:
 
 def _stop_reason(state: AgentState) -> str:
     fired = {hard_stop(state), *state["stops"].values()} - {"", "completed"}
-    own = sorted(fired - set(STOPS))
-    ordered = [*STOPS[:-1], *own, STOPS[-1]]
-    return next((stop for stop in ordered if stop in fired), "completed")
+    return next(iter(in_order(fired)), "completed")

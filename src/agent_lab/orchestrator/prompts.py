@@ -5,9 +5,15 @@ built; a turn computes only what its own prompt asks for.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import cast
 
 from agent_lab.contracts import ErrorInfo, Language, Message
+from agent_lab.deliberation.answers.answer import AnswerKind
+from agent_lab.deliberation.answers.kinds import answer_kind
+from agent_lab.deliberation.answers.slots import format_clause
 from agent_lab.deliberation.context import fence
+from agent_lab.deliberation.intensity import agreement_clause
 from agent_lab.deliberation.issues import listed, open_issues, settled_issues
 from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import NodeConfig
@@ -27,6 +33,14 @@ MISSING: dict[Language, str] = {
 }
 NO_ISSUES: dict[Language, str] = {"en": "(none)", "es": "(ninguno)"}
 
+NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
+ANSWER_INPUT = "answer"
+"""The flow's input that says what kind of answer is wanted; for `{format}`."""
+INTENSITY_INPUT = "intensity"
+"""The flow's input that says how much agreement is worth, 0 to 10; for `{agreement_clause}`."""
+MIDDLE = 5
+"""How much it is worth where no such input says."""
+
 Source = Callable[[AgentState, RunContext], str]
 """What a name stands for now."""
 
@@ -41,6 +55,8 @@ _OF_STATE: dict[str, Source] = {
     "score": lambda state, run: "" if state["score"] is None else f"{state['score']:.2f}",
     "history": lambda state, run: state["history"],
     "settled_issues": lambda state, run: _settled_issues(state, run),
+    "format": lambda state, run: _format(state),
+    "agreement_clause": lambda state, run: _agreement_clause(state),
 }
 
 
@@ -67,14 +83,27 @@ class Prompt:
         self.reads = tuple(dict.fromkeys(i for name in asked for i in self._reads(name)))
         """The nodes whose text it asks for."""
 
-    def messages(self, state: AgentState, run: RunContext) -> tuple[Message, ...]:
-        """The messages as they are sent; nothing is ever appended to earlier ones."""
-        return messages_of(self._plan, state, self.own_part(state, run))
+    def messages(
+        self, state: AgentState, run: RunContext, given: Mapping[str, str] = NOTHING_GIVEN
+    ) -> tuple[Message, ...]:
+        """The messages as they are sent; nothing is ever appended to earlier ones.
 
-    def own_part(self, state: AgentState, run: RunContext) -> str:
+        Args:
+            state: The run so far.
+            run: The run's surroundings.
+            given: What some names stand for in this turn alone.
+        """
+        return messages_of(self._plan, state, self.own_part(state, run, given))
+
+    def own_part(
+        self, state: AgentState, run: RunContext, given: Mapping[str, str] = NOTHING_GIVEN
+    ) -> str:
         """What follows the shared head."""
         template = in_language(self._config.prompt_template, state["lang"])
-        values = {name: self._sources[name](state, run) for name in placeholders(template)}
+        values = {
+            name: given[name] if name in given else self._sources[name](state, run)
+            for name in placeholders(template)
+        }
         return format_prompt_template(template, values)
 
     def lost_ground(self, state: AgentState) -> ErrorInfo | None:
@@ -189,6 +218,23 @@ def as_text(value: object) -> str:
 
 def _constant(text: LocalizedText) -> Source:
     return lambda state, run: in_language(text, state["lang"])
+
+
+def wanted_kind(wish: str, state: AgentState) -> AnswerKind:
+    """What kind of answer is wanted: as the flow says, or (`auto`) as the task does."""
+    if wish == "auto":
+        return answer_kind(state["user_input"], state["lang"])
+    return cast(AnswerKind, wish)
+
+
+def _format(state: AgentState) -> str:
+    wish = str(state["inputs"].get(ANSWER_INPUT, "auto"))
+    return format_clause(wanted_kind(wish, state), state["lang"])
+
+
+def _agreement_clause(state: AgentState) -> str:
+    level = state["inputs"].get(INTENSITY_INPUT, MIDDLE)
+    return agreement_clause(level if isinstance(level, int) else MIDDLE, state["lang"])
 
 
 def _settled_issues(state: AgentState, run: RunContext) -> str:

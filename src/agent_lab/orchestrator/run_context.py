@@ -49,6 +49,15 @@ class Place(NamedTuple):
         return f"{path}:{self.visit}:{self.retry}:{name}"
 
 
+class KnownModel(NamedTuple):
+    """What tells one model from another."""
+
+    family: str = ""
+    """Models of one family favour each other's texts."""
+    parameters_b: float = 0.0
+    """Billions of parameters; 0: unknown."""
+
+
 class Subflows(Protocol):
     """Runs flows within a run."""
 
@@ -71,6 +80,8 @@ class RunContext:
     recorder: RunRecorder = field(default_factory=NoRecorder)
     models: Mapping[str | None, str] = field(default_factory=dict)
     """The model that is going to answer for each wish, as far as it is known; None: no wish."""
+    known: Mapping[str, KnownModel] = field(default_factory=dict)
+    """By model key: what the registry says of it."""
     budget: BudgetKeeper | None = None
     """What the run may still spend; the same object for all its turns."""
     deadline: float | None = None

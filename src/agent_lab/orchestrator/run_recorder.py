@@ -5,7 +5,7 @@ is not asked, measured or decided again.
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple, Protocol
@@ -135,6 +135,10 @@ class AskedTurn(NamedTuple):
 class RunRecorder(Protocol):
     """Takes the events of one run, in order."""
 
+    @property
+    def turns(self) -> Sequence[Turn]:
+        """The turns that have ended, in this execution and before, as far as they are kept."""
+
     async def record(self, event_type: EventType, payload: JsonObject) -> None:
         """Add an event to the run's log."""
 
@@ -187,6 +191,11 @@ class RunRecorder(Protocol):
 class NoRecorder:
     """Keeps nothing: for a bare graph."""
 
+    @property
+    def turns(self) -> Sequence[Turn]:
+        """None."""
+        return ()
+
     async def record(self, event_type: EventType, payload: JsonObject) -> None:
         """Ignore the event."""
 
@@ -228,8 +237,13 @@ class Collector(NoRecorder):
     """Keeps the finished turns and steps, in order."""
 
     def __init__(self) -> None:
-        self.turns: list[Turn] = []
+        self._turns: list[Turn] = []
         self.steps: list[Step] = []
+
+    @property
+    @override
+    def turns(self) -> Sequence[Turn]:
+        return self._turns
 
     @override
     async def begin_turn(self, asked: AskedTurn) -> Turn | None:
@@ -237,7 +251,7 @@ class Collector(NoRecorder):
 
     @override
     async def record_turn(self, turn: Turn) -> None:
-        self.turns.append(turn.model_copy(update={"seq": len(self.turns) + 1}))
+        self._turns.append(turn.model_copy(update={"seq": len(self._turns) + 1}))
 
     @override
     async def record_step(self, step: Step) -> bool:

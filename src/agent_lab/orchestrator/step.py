@@ -5,7 +5,7 @@ import logging
 from dataclasses import replace
 from typing import Any, Literal
 
-from agent_lab.contracts import ErrorInfo
+from agent_lab.contracts import ErrorInfo, JsonObject
 from agent_lab.contracts import Step as StepRecord
 from agent_lab.errors import CapacityError, ConfigurationError, ProviderError, ValidationError
 from agent_lab.flows.conditions import AnyCondition, holds
@@ -95,13 +95,15 @@ class Step:
                 status=_status(node_id, work),
                 output=self._told(work),
                 values={name: _short(value) for name, value in work.get("values", {}).items()},
+                vote=_vote(node_id, work),
                 next=move.taken,
             )
         )
         if move.pause_s and is_news:  # the pause of an earlier execution is over
             await run.sleep(_at_most(move.pause_s, run))
         if self._course.joins or self._course.has_loops:
-            update |= {"routes": move.routes, "rounds": move.rounds, "stops": move.stops}
+            stops = {**work.get("stops", {}), **move.stops}
+            update |= {"routes": move.routes, "rounds": move.rounds, "stops": stops}
         return update, move.targets
 
     async def _done(self, state: AgentState, run: RunContext) -> StateUpdate:
@@ -164,6 +166,12 @@ def _status(node_id: str, work: StateUpdate) -> Literal["ok", "failed", "skipped
     if failure is None:
         return "ok"
     return "skipped" if failure.code == "not_asked" else "failed"
+
+
+def _vote(node_id: str, work: StateUpdate) -> JsonObject | None:
+    """What the node has counted in this pass."""
+    votes = work.get("votes", {}).get(node_id)
+    return votes[-1].model_dump(mode="json", exclude_defaults=True) if votes else None
 
 
 def _refuse_undeclared(node_id: str, update: StateUpdate) -> None:

@@ -31,9 +31,9 @@ from agent_lab.errors import (
     ValidationError,
 )
 from agent_lab.flows.flow_plan import FlowPlan
-from agent_lab.flows.graph_configs import NodeConfig
+from agent_lab.flows.graph_configs import MOST_SAMPLES, NodeConfig
 from agent_lab.orchestrator.agent_state import AgentState, StateUpdate
-from agent_lab.orchestrator.run_context import RunContext, wished_model
+from agent_lab.orchestrator.run_context import SEEDS, RunContext, wished_model
 from agent_lab.orchestrator.run_recorder import AskedTurn
 from agent_lab.providers.resilience.budget import BudgetKeeper
 
@@ -53,6 +53,7 @@ async def take_turn(
     messages: tuple[Message, ...],
     *,
     path: str = "",
+    sample: int = 0,
     schema: JsonObject | None = None,
 ) -> Turn:
     """Ask for one turn and record it.
@@ -64,6 +65,7 @@ async def take_turn(
         run: The run's surroundings.
         messages: What is sent.
         path: The turn's path, where it is not the node's id.
+        sample: Which draw of the same prompt it is, where there are several.
         schema: JSON Schema of the answer; a model that cannot be held to it is asked without.
     """
     place = run.place
@@ -72,10 +74,10 @@ async def take_turn(
         path=run.prefix + (path or config.id),
         role=config.speaker,
         round=place.round,
-        sample=0,
+        sample=sample,
         visit=place.visit,
         retry=place.retry,
-        request=_request(config, plan, state, run, messages, schema),
+        request=_request(config, plan, state, run, messages, schema, sample),
         started_at=run.now(),
     )
     return await _Speaker(run, asked).speak()
@@ -192,9 +194,12 @@ def _request(
     run: RunContext,
     messages: tuple[Message, ...],
     schema: JsonObject | None,
+    sample: int,
 ) -> GenerationRequest:
     """What a role is asked: the caller's wishes before the flow's, the flow's before defaults."""
     wish = run.request
+    # Members of a group may have the same prompt and the same model: each draws for itself.
+    draw = plan.place_in_group(config.id) * MOST_SAMPLES + sample
     return GenerationRequest(
         model_key=wished_model(config, wish),
         strategy=wish.strategy or config.strategy,
@@ -203,13 +208,15 @@ def _request(
         top_p=config.top_p,
         top_k=config.top_k,
         task_type=state["task_type"] or None,
-        seed=run.seed,
+        seed=(run.seed + draw) % SEEDS,
+        sample=draw,
         stop=config.stop,
         response_schema=schema,
         messages=messages,
         constraints=Constraints(distinct_from=_others_models(config, plan, state, run)),
         deadline=run.deadline,
         data_policy=strictest(plan.data_policy, wish.data_policy),
+        cache=wish.cache,
         midstream="restart",
         role=config.speaker,
         run_id=state["request_id"],

@@ -68,12 +68,16 @@ class AnswerSearch:
         self.attempts: list[Attempt] = []
 
     async def first_answer(
-        self, asked: Target, fallbacks: Callable[[], Awaitable[Sequence[Target]]]
+        self,
+        asked: Target,
+        built: BuiltCall,
+        fallbacks: Callable[[], Awaitable[Sequence[Target]]],
     ) -> Found:
         """Ask one model after the other, until one answers.
 
         Args:
             asked: The model that is meant.
+            built: The call of it.
             fallbacks: Finds those that may answer instead; called when it failed, not before.
 
         Raises:
@@ -81,7 +85,7 @@ class AnswerSearch:
             AgentLabError: The only one failed, or failed in a way that another could not mend.
         """
         try:
-            return await self._persist(asked)
+            return await self._persist(asked, built)
         except AgentLabError as error:
             failures = [(asked, error)]
         for target in await fallbacks():
@@ -90,7 +94,7 @@ class AnswerSearch:
             if not self._may_begin_anew():
                 break
             try:
-                found = await self._persist(target)
+                found = await self._persist(target, self._terms.build(target))
             except AgentLabError as error:
                 failures.append((target, error))
             else:
@@ -102,9 +106,8 @@ class AnswerSearch:
         """Put every try into an error's details."""
         error.details["attempts"] = [attempt.model_dump() for attempt in self.attempts]
 
-    async def _persist(self, target: Target) -> Found:
+    async def _persist(self, target: Target, built: BuiltCall) -> Found:
         """Ask one model, again and again while that may help and there is time."""
-        built = self._terms.build(target)
         tries, pause = 1, 0.0
         while True:
             try:

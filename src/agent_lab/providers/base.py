@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from math import inf
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from agent_lab.config import Settings
 from agent_lab.contracts import LoadedModel, Message, ModelFit, ModelTraffic, Timings
@@ -90,6 +90,8 @@ class Provider(ABC):
     moved to another model or given up is the gateway's decision alone.
     """
 
+    version: ClassVar[int] = 1
+    """Raised when the same call is answered otherwise than before: it is in the key of answers."""
     is_local: bool = False
     """Whether the text of a call stays on this machine."""
     address: str | None = None

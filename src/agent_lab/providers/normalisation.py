@@ -31,14 +31,14 @@ def normalised(
         resolved: Which model was asked, and for which.
         strategy: How it was asked.
         found: What was answered, and by whom.
-        attempts: Every try; the last one gave the answer.
+        attempts: Every try; the last one gave the answer. None: it was stored.
         seconds: From the request to the answer, pauses and failed tries included.
     """
     entry, answer = found.target.entry, found.answer
     tokens = answer.tokens or TokenCounts()
     timings = answer.timings
     queue = timings.queue + found.queue
-    working = attempts[-1].seconds - queue - timings.load_time
+    working = attempts[-1].seconds - queue - timings.load_time if attempts else 0.0
     meant = resolved.fallback_from if entry.key == resolved.entry.key else resolved.entry.key
     return GenerationResult(
         text=answer.text,
@@ -61,6 +61,7 @@ def normalised(
             cost_usd=found.cost_usd,
         ),
         source=answer.source or entry.provider,
+        cache_hit=found.cached,
         model_warm=answer.model_warm,
         model_resolved=entry.key,
         strategy=strategy.name,

@@ -31,6 +31,8 @@ class Found(NamedTuple):
     """None: the price is unknown, or the provider did not count."""
     queue: float
     """Seconds that it waited for our own limits."""
+    cached: bool = False
+    """Nobody was asked: it is an answer of before."""
 
 
 class OneAttempt:

@@ -17,6 +17,7 @@ from agent_lab.observability.model_metrics import LocalModelMetrics
 from agent_lab.observability.tracing import ChatTracer
 from agent_lab.providers.answer_search import AnswerSearch, Resilience, Terms, out_of_time
 from agent_lab.providers.base import PROVIDERS, Delta, Emit, Provider
+from agent_lab.providers.cached_search import CachedSearch
 from agent_lab.providers.call_builder import build_call, seconds_left
 from agent_lab.providers.clock import loop_time
 from agent_lab.providers.default_model import (
@@ -39,6 +40,7 @@ from agent_lab.providers.registries.provider_registry import (
 from agent_lab.providers.registries.strategy_registry import Strategy, StrategyRegistry
 from agent_lab.providers.resilience.budget import BudgetKeeper
 from agent_lab.providers.resilience.circuit_breaker import BreakerPolicy, Breakers
+from agent_lab.providers.resilience.response_cache import CacheLimits, ResponseCache
 from agent_lab.providers.resilience.transition_log import TransitionLog
 from agent_lab.providers.resources import Resources, read_resources, total_memory_gb
 from agent_lab.providers.selection import excluded_by, refuse, stays_here, unfit_instead
@@ -101,6 +103,9 @@ class ProviderGateway:
             error_rate=settings.circuit_breaker_error_rate,
         )
         self.breakers = Breakers(policy, loop_time, self.transitions.note)
+        megabytes, seconds = settings.cache_max_mb, settings.cache_ttl_s
+        kept = CacheLimits(settings.cache_max_entries, round(megabytes * 1e6), seconds)
+        self.cache = ResponseCache(kept, loop_time)
         self.memory = ModelMemory(self.targets)
         self.new_models = NewModels(models, self.memory, settings)
         self.metrics.registry.register(LocalModelMetrics(self.memory.loaded, self.memory.traffic))
@@ -221,7 +226,7 @@ class ProviderGateway:
         with log_context(provider=resolved.entry.provider):
             try:
                 async with asyncio.timeout_at(terms.deadline):
-                    found = await search.first_answer(
+                    found = await CachedSearch(self.cache, search, terms).first_answer(
                         asked, lambda: self._fallbacks(asked, terms, must_stay=must_stay)
                     )
             except TimeoutError as error:

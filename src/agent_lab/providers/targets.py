@@ -1,7 +1,9 @@
 """Models, ready to be asked: each with its provider, its price, its limiter and its counters."""
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from typing import NamedTuple
 
 from agent_lab.observability.metrics import GatewayMetrics, ModelMetrics
@@ -26,6 +28,9 @@ class Target(NamedTuple):
     metrics: ModelMetrics
     refused: frozenset[str]
     """The parameters that the model does not take."""
+    identity: str
+    """Tells it from every model that may answer otherwise; empty: only its host knows which it is.
+    """
     tracer: ChatTracer | None = None
     """None: nobody looks at spans."""
 
@@ -69,7 +74,10 @@ class Targets:
         prices = await asyncio.to_thread(prices_of, entry, host)
         metrics = ModelMetrics(self._metrics, entry.provider, entry.key)
         limiter, refused = self.limiter(entry.provider), refused_params(entry, host)
-        target = Target(entry, host, provider, limiter, prices, metrics, refused, self._tracer)
+        identity = identity_of(entry, host, provider)
+        target = Target(
+            entry, host, provider, limiter, prices, metrics, refused, identity, self._tracer
+        )
         self._targets[entry.key] = target
         return target
 
@@ -102,3 +110,19 @@ class Targets:
             await provider.aclose()
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.close)
+
+
+def identity_of(entry: ModelEntry, host: ProviderEntry, provider: Provider) -> str:
+    """A digest of what decides how a model answers: its weights or its name, its host, our code.
+
+    Empty: the entry leaves it to the host which model answers, and that may change at any time.
+    """
+    if provider.address is not None and not entry.model:
+        return ""
+    code = type(provider)
+    told = {
+        "provider": [code.__module__, code.__qualname__, code.version, provider.address],
+        "host": host.model_dump(mode="json"),
+        "model": entry.model_dump(mode="json"),
+    }
+    return sha256(json.dumps(told).encode()).hexdigest()

@@ -238,6 +238,7 @@ def _of_outcome(outcome: FlowOutcome) -> Ending:
         "outputs": dict(outcome.outputs),
         "issues": list(issues_of(outcome)),
         "degraded": list(outcome.degraded),
+        "baseline": outcome.baseline,
     }
     return Ending("RUN_FINISHED", {"result": result})
 

@@ -13,7 +13,7 @@ from agent_lab.errors import AgentLabError, OverloadedError, RunStateError, Stor
 from agent_lab.flows.graph_configs import FlowConfig
 from agent_lab.observability.logger import log_context
 from agent_lab.orchestrator.graph_builder import GraphBuilder
-from agent_lab.orchestrator.run_context import RunContext
+from agent_lab.orchestrator.run_context import KnownModel, RunContext
 from agent_lab.orchestrator.run_recorder import RunRecorder
 from agent_lab.providers.provider_gateway import ProviderGateway
 from agent_lab.runs.dispatcher import Dispatcher, InProcessDispatcher
@@ -318,6 +318,10 @@ class Executions:
             secret=self.secret,
             recorder=recorder,
             models=models,
+            known={
+                entry.key: KnownModel(entry.family, entry.parameters_b)
+                for entry in self._gateway.models.all()
+            },
             elapsed_s=elapsed_s,
             owner=header.owner,
             history=self._history,

@@ -97,13 +97,16 @@ class Preparation:
         wished = self._wishes(plan, request)
         models = await self._models(plan, request, wished)
         self._check_folder(plan.name)
+        compared = () if request.baseline is None else (request.baseline,)
         lang = request.lang or detect_language(request.input)
         seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
         setting = Setting(
             cast=tuple(_member(role, models[key]) for role, key in wished),
             models={key or "": model.entry.key for key, model in models.items()},
             price_table=self._gateway.price_table(models.values()),
-            flows={name: self._flow(name).version for name in subflows(plan, catalogue)},
+            flows={
+                name: self._flow(name).version for name in (*subflows(plan, catalogue), *compared)
+            },
         )
         header = RunHeader(
             id=run_id,

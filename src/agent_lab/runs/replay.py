@@ -1,6 +1,6 @@
 """Takes a run's way again by its journal alone: nobody is asked, nothing is written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from typing_extensions import override
 
@@ -39,7 +39,12 @@ class _Sealed(NoRecorder):
         self._log = log
         self._decisions = log.decisions()
         self._steps = {(step.path, step.visit, step.retry): step for step in log.steps()}
-        self.turns = 0
+        self._answered: list[Turn] = []
+
+    @property
+    @override
+    def turns(self) -> Sequence[Turn]:
+        return self._answered
 
     @override
     async def ask_person(self, asked: AskedTurn) -> Turn:
@@ -54,7 +59,7 @@ class _Sealed(NoRecorder):
             raise JournalMismatchError(
                 f"The turn `{asked.message_id}`: {difference(known.asked, asked)}."
             )
-        self.turns += 1
+        self._answered.append(known.asked)
         return known.asked
 
     @override
@@ -103,7 +108,7 @@ async def replay(
         found += [] if record.status != "completed" else [error.message]
     except JournalMismatchError as error:
         found.append(error.message)
-    return ReplayReport(turns=sealed.turns, same_output=not found, differences=tuple(found))
+    return ReplayReport(turns=len(sealed.turns), same_output=not found, differences=tuple(found))
 
 
 def _differences(record: RunRecord, output: str, stop_reason: str) -> list[str]:

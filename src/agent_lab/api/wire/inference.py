@@ -9,12 +9,14 @@ from agent_lab.api.wire.examples import INFERENCE, INFERENCE_ANSWER
 from agent_lab.api.wire.names import ModelKey, Prompt, StrategyName
 from agent_lab.contracts import (
     Attempt,
+    CachePolicy,
     Constraints,
     Contract,
     DataPolicy,
     GenerationRequest,
     GenerationResult,
     RequestContext,
+    Sample,
     Seed,
     Temperature,
     Timings,
@@ -48,6 +50,12 @@ class InferenceRequest(Contract):
     constraints: Constraints = Constraints()
     response_schema: dict[str, JsonValue] | None = None
     """JSON Schema that the answer must satisfy, where the model can be bound to one."""
+    cache: CachePolicy = "default"
+    """Whether a stored answer will do. `default`: where the model is asked at temperature 0; `on`:
+    at any; `off`: at none, and this answer is not stored either.
+    """
+    sample: Sample = 0
+    """Which draw of the same question it is: with `cache`, five draws are five answers."""
     data_policy: DataPolicy | None = None
     """`local`: the text may not leave this machine; None: it may, if a remote model is named."""
 

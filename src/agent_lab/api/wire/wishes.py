@@ -1,11 +1,14 @@
 """What every caller of a flow can wish for, whatever the path is called."""
 
+from typing import Literal
+
 from pydantic import Field, JsonValue
 
 from agent_lab.api.wire.names import InputName, ModelKey, RoleName, StrategyName
 from agent_lab.contracts import (
     Attachment,
     Budget,
+    CachePolicy,
     Contract,
     DataPolicy,
     Language,
@@ -37,3 +40,7 @@ class Wishes(Contract):
     """What the run may cost; each call is checked before it is made."""
     data_policy: DataPolicy | None = None
     """`local`: no text may leave this machine; None: it may, if a remote model was named."""
+    cache: CachePolicy = "default"
+    """Whether stored answers will do; `default`: where a model is asked at temperature 0."""
+    baseline: Literal["self_consistency"] | None = None
+    """What the run is compared with: votes of its best single member, for as many tokens again."""

@@ -65,7 +65,7 @@ class Subject:
     def node_names(self) -> frozenset[str]:
         """Every id and older id of a node or a group."""
         ids = {node.id for node in (*self.flow.nodes, *self.plan.nodes)}
-        return frozenset(ids | set(self.plan.aliases))
+        return frozenset(ids | set(self.plan.aliases) | set(self.plan.groups))
 
     @cached_property
     def plan_ids(self) -> frozenset[str]:

@@ -12,9 +12,9 @@ from agent_lab.flows.graph_configs import NodeConfig
 from agent_lab.flows.validation.faults import Fault, Subject, near
 from agent_lab.flows.validation.kinds import subflows
 
-# `refiner#2`: its second turn; `validator[0]`: the turn of its first check; `flow[1].solver`: the
-# second pass of a flow.
-_TURN = re.compile(r"\[\d+\]|#.*")
+# `refiner#2`: its second turn; `validator[0]`: the turn of its first check; `voter.repair`: what it
+# was asked once more; `flow[1].solver`: the second pass of a flow.
+_TURN = re.compile(r"\[\d+\]|\.repair(?![a-z_.])|#.*")
 
 
 def flow_tests(subject: Subject) -> Iterator[Fault]:

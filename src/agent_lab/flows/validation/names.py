@@ -45,7 +45,8 @@ def prompts(subject: Subject) -> Iterator[Fault]:
     seen: set[tuple[str, str, str]] = set()
     shared = prompt_names(subject.plan, subject.catalogue.kinds)
     for node in subject.plan.nodes:
-        own, name = own_prompt_names(node), subject.written(node.id)
+        own = own_prompt_names(node, subject.catalogue.kinds)
+        name = subject.written(node.id)
         for field, text in templates(node):
             for asked in sorted(placeholders(text) - own - shared):
                 if (name, field, asked) not in seen:

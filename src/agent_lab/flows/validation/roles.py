@@ -99,9 +99,14 @@ def _checked(subject: Subject, node_id: str) -> tuple[str, ...]:
 
 
 def judges(subject: Subject) -> Iterator[Fault]:
-    """A judge of the debaters' own family favours them (2305.19118): say so."""
+    """A judge of the debaters' own family favours them (2305.19118): say so.
+
+    Where nobody names a model, one answers for all: that is known.
+    """
     models = subject.catalogue.models
-    if models is None:
+    judging = dict.fromkeys(_judging(subject))
+    is_one_for_all = not subject.plan.names_models and not any(key for _, _, key in judging)
+    if models is None or is_one_for_all:
         return
     families: dict[str, str] = {}
     for node in subject.plan.nodes:
@@ -110,7 +115,7 @@ def judges(subject: Subject) -> Iterator[Fault]:
             continue
         if key and key in models:
             families[models[key].family] = node.id
-    for name, field, key in dict.fromkeys(_judging(subject)):
+    for name, field, key in judging:
         own = key or subject.catalogue.default_model
         family = models[own].family if own and own in models else None
         if family is not None and family in families:

@@ -78,7 +78,7 @@ def loops(subject: Subject) -> Iterator[Fault]:
             yield Fault(code="duplicate_loop", field=field, reason=reason, fix=fix)
         names.add(loop.id)
         body = subject.course.body(loop)
-        if loop.first not in body or loop.last not in body:
+        if not {*subject.course.begins(loop), loop.last} <= body:
             yield _broken(subject, loop, field)
             continue
         yield from _crossings(subject, loop, body, field)
@@ -96,10 +96,9 @@ def _broken(subject: Subject, loop: LoopConfig, field: str) -> Fault:
     """A loop whose last node does not follow its first one."""
     reason = f"No edges lead from `{loop.first}` to `{loop.last}`."
     fix = "Exchange `first` and `last`, or add the edges."
-    group = next((name for name in (loop.first, loop.last) if name in subject.plan.groups), None)
-    if group is not None:
-        reason = f"`{group}` is a group, and a loop begins and ends with one node."
-        fix = "Begin with a node before the group, and end with one behind it."
+    if loop.last in subject.plan.groups:
+        reason = f"`{loop.last}` is a group, and a loop ends with one node."
+        fix = "End with a node behind the group."
     return Fault(code="broken_loop", node=loop.first, field=field, reason=reason, fix=fix)
 
 
@@ -117,7 +116,8 @@ def _crossings(
 def _crossing(
     subject: Subject, edge: EdgeConfig, loop: LoopConfig, body: frozenset[str], field: str
 ) -> Fault | None:
-    enters = edge.target in body and edge.source not in body and edge.target != loop.first
+    firsts = subject.course.begins(loop)
+    enters = edge.target in body and edge.source not in body and edge.target not in firsts
     leaves_it = edge.source in body and edge.target not in body and edge.source != loop.last
     if not (enters or leaves_it):
         return None
@@ -141,7 +141,7 @@ def _idle_rule(
         return  # what a router reads, it alone knows
     fixed = set(subject.plan.values) | {"user_input", "lang", "request_id", "flow_type"}
     read = variables(loop.until)
-    if read and all(name in fixed or owner.get(name, loop.first) not in body for name in read):
+    if read and all(name in fixed or owner.get(name, loop.last) not in body for name in read):
         reason = f"`until` of the loop `{loop.id}` reads nothing that its nodes change."
         fix = f"It ends by `max_rounds` only; read a value of {quoted(sorted(body))}."
         yield Fault(

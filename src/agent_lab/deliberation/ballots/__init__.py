@@ -1,0 +1,1 @@
+"""Votes that are counted: ballots in, a tally out, by pure functions."""

@@ -1,0 +1,1 @@
+"""The ways to count ballots, one file for each."""
