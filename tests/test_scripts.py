@@ -14,9 +14,10 @@ from agent_lab.providers.provider_gateway import ProviderGateway
 from tests.conftest import REPOSITORY
 
 
-def script(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def script(name: str, *arguments: str | Path, reads: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, REPOSITORY / "scripts" / name, *arguments],
+        input=reads,
         capture_output=True,
         text=True,
         check=False,
@@ -55,3 +56,26 @@ async def test_a_saved_run_can_be_drawn(settings: Settings, tmp_path: Path):
     assert "the&#160;critique" in picture
     assert "[high]&#160;and&#160;[/no&#160;markup]" in picture
     assert "@font-face" not in picture
+
+
+async def test_a_transcript_tells_what_was_said_counted_and_changed(settings: Settings):
+    answers = {
+        "debater_a": ["35 / 5 = 7\nANSWER: 7", 'CHANGED "35 / 5 = 7": it counts gaps.\nANSWER: 8'],
+        "debater_b": ["# 35 / 5\nANSWER: 7", "CHANGED: the others say 8.\nANSWER: 8"],
+        "debater_c": ["7 + 1 = 8\nANSWER: 8"] * 2,
+    }
+    lab = build(settings, gateway=ProviderGateway.scripted(answers))
+    record = await lab.runs.run(RunRequest(flow="debate", input="How many posts are there?"))
+    ran = script("write_transcript.py", "A debate", reads=record.model_dump_json())
+    assert ran.returncode == 0, ran.stderr
+    blind, last = (
+        ran.stdout.index(f"## Counted: {node} by plurality") for node in ("gate", "vote")
+    )
+    assert ran.stdout.index("(b_drafter)") < blind < ran.stdout.index("(b_exchange)") < last
+    assert "\n> # 35 / 5\n> ANSWER: 7\n" in ran.stdout[:blind]
+    assert "| `7` | a, b | 2 |" in ran.stdout[blind:last]
+    assert "| `8` | a, c | 2 |" in ran.stdout[last:]
+    assert (
+        "- a goes from `7` to `8`, which counts\n- b goes from `7` to `8`, which does not count"
+        in (ran.stdout[last:])
+    )

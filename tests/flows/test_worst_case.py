@@ -18,6 +18,7 @@ from agent_lab.orchestrator.flow_runner import run_flow
 from agent_lab.orchestrator.graph_builder import GraphBuilder
 from agent_lab.orchestrator.run_context import RunContext
 from agent_lab.orchestrator.run_recorder import Collector
+from agent_lab.providers.base import ProviderCall
 from agent_lab.providers.provider_gateway import ProviderGateway
 from tests.conftest import FIXED_SECRET
 from tests.flows.catalogues import (
@@ -89,7 +90,7 @@ def integer(default: int, **fields: Any) -> Json:
             4 * 4,
         ),
         (flow("a", validator("v", "a"), edges="a-v"), {}, 1),
-        (flow("a", validator("v", "a", judge(), judge("gamma")), edges="a-v"), {}, 3),
+        (flow("a", validator("v", "a", judge(), judge("gamma")), edges="a-v"), {}, 1 + 2 * 2),
         (flow("a", {"id": "s", "type": "splitter"}, edges="a-s"), {}, 1),
         (flow("a", {"id": "s", "type": "summary", "config": {"answer": "a"}}, edges="a-s"), {}, 1),
         (
@@ -128,7 +129,78 @@ def test_judges_are_asked_again_in_every_retry():
         loops=[loop("a", "v", {"input": "n"}, counts="retry")],
         inputs=integer(2),
     )
-    assert worst(content).calls == 3 * (1 + 2)
+    # A judge that cannot be read is asked once more.
+    assert worst(content).calls == 3 * (1 + 2 * 2)
+
+
+def drawing(samples: int) -> Json:
+    return node("s", type="samples", config={"samples": samples})
+
+
+def voting(kind: str, *answers: str, **config: Any) -> Json:
+    return node("v", "{candidates}", type=kind, config={"answers": [*answers], **config})
+
+
+@pytest.mark.parametrize(
+    ("content", "inputs", "calls"),
+    [
+        (flow(drawing(1)), {}, 1),
+        (flow(drawing(99)), {}, 99),
+        (flow(drawing(5), loops=[loop("s", "s", 3)]), {}, 15),
+        (
+            flow(node("s", type="samples", config={"samples": {"input": "n"}}), inputs=integer(5)),
+            {"n": 7},
+            7,
+        ),
+        # A ballot and its repair call.
+        (flow(drawing(5), voting("ballot", "s"), edges="s-v"), {}, 5 + 2),
+        (flow(group("e", "x", "y"), voting("ballot", "e"), edges="e-v"), {}, 2 + 2),
+        # Counting asks nobody.
+        (flow(drawing(5), {**voting("vote", "s"), "prompt_template": ""}, edges="s-v"), {}, 5),
+        # A judge: each pair in both orders, and each verdict once more; of many, some are drawn.
+        (flow("a", voting("judge", "a"), edges="a-v"), {}, 1 + 1),
+        (flow(drawing(2), voting("judge", "s"), edges="s-v"), {}, 2 + 1 * 2 * 2),
+        (flow(drawing(3), voting("judge", "s"), edges="s-v"), {}, 3 + 3 * 2 * 2),
+        (flow(drawing(9), voting("judge", "s"), edges="s-v"), {}, 9 + 6 * 2 * 2),
+        (flow(drawing(9), voting("judge", "s", most=8), edges="s-v"), {}, 9 + 28 * 2 * 2),
+        (flow(drawing(9), voting("judge", "s", most=2), edges="s-v"), {}, 9 + 1 * 2 * 2),
+        # Windows of six, of which three are what earlier ones made.
+        (flow(drawing(6), voting("aggregate", "s"), edges="s-v"), {}, 6 + 1),
+        (flow(drawing(7), voting("aggregate", "s"), edges="s-v"), {}, 7 + 2),
+        (flow(drawing(10), voting("aggregate", "s"), edges="s-v"), {}, 10 + 3),
+        (flow(drawing(10), voting("aggregate", "s", window=2, kept=1), edges="s-v"), {}, 10 + 9),
+        (flow(drawing(10), voting("aggregate", "s", window=2, kept=9), edges="s-v"), {}, 10 + 9),
+        # An exchange is one turn.
+        (
+            flow(
+                group("e", "x", "y"),
+                node(
+                    "o",
+                    "{peers}",
+                    type="exchange",
+                    group={"members": {"x": {}, "y": {}}},
+                    config={"answers": ["o"], "blind": ["e"]},
+                ),
+                edges="e-o",
+                loops=[loop("o", "o", 1)],
+            ),
+            {},
+            4,
+        ),
+    ],
+)
+def test_nodes_that_vote_call_as_often_as_their_options_say(
+    content: Json, inputs: Json, calls: int
+):
+    assert worst(content, inputs).calls == calls
+
+
+def test_what_stands_side_by_side_counts_once_for_each_draw():
+    one, nine = (
+        share(worst(flow(drawing(n), voting("ballot", "s"), edges="s-v")), "v").longest_prompt
+        for n in (1, 9)
+    )
+    assert nine - one >= 8 * PLAIN
 
 
 def test_flows_within_flows_call_as_often_as_the_node_that_runs_them():
@@ -176,12 +248,12 @@ def test_what_a_model_thinks_counts_beside_its_answer():
 def test_a_judge_writes_a_verdict_and_no_more():
     checks = judge(), judge("gamma")
     case = worst(flow({"id": "a", "max_tokens": 7}, validator("v", "a", *checks), edges="a-v"))
-    assert [cost.completion_tokens for cost in case.nodes] == [7, 120, 120]
+    assert [cost.completion_tokens for cost in case.nodes] == [7, 2 * 120, 2 * 120]
     longer = validator("v", "a", *checks) | {"max_tokens": 50}
     case = worst(flow({"id": "a", "max_tokens": 7}, longer, edges="a-v"), max_tokens=9)
-    assert [cost.completion_tokens for cost in case.nodes] == [7, 50, 50]
+    assert [cost.completion_tokens for cost in case.nodes] == [7, 2 * 50, 2 * 50]
     wished = asked(flow("a", validator("v", "a", judge()), edges="a-v"), max_tokens=3)
-    assert [cost.completion_tokens for cost in wished.nodes] == [3, 3]
+    assert [cost.completion_tokens for cost in wished.nodes] == [3, 2 * 3]
 
 
 # --- tokens of prompts --------------------------------------------------------------------------
@@ -499,6 +571,39 @@ class Drawn(NamedTuple):
     """By role: of each answer how its lines begin, and how many words it has."""
 
 
+VOTING = {
+    "self_consistency": ("samples", 9),
+    "consensus": ("models", 5),
+    "debate": ("debaters", 5),
+    "mixture_of_agents": ("proposers", 9),
+}
+"""By flow that votes: the input that says who takes part, and how many are drawn at the most."""
+KINDS = ("auto", "free", "number", "choice", "label", "boolean", "json", "code")
+METHODS = ("auto", "plurality", "approval", "score", "borda", "schulze", "threshold", "unanimity")
+
+
+@st.composite
+def voting_inputs(draw: st.DrawFn, name: str) -> Json:
+    """Any inputs of a flow that votes."""
+    members, most = VOTING[name]
+    count = draw(st.integers(2, most))
+    inputs: Json = {members: count if members == "samples" else list("abcdefghi"[:count])}
+    inputs["answer"] = draw(st.sampled_from(KINDS))
+    if name in ("self_consistency", "consensus"):
+        inputs["method"] = draw(st.sampled_from(METHODS))
+    if name == "self_consistency":
+        inputs["stop"] = draw(st.sampled_from(["auto", "none"]))
+        inputs["tokens"] = draw(st.sampled_from([0, 1_000]))
+    if name == "consensus":
+        inputs["ties"] = draw(st.sampled_from([["judge"], ["head_to_head", "judge"], ["seeded"]]))
+    if name == "debate":
+        inputs["rounds"] = draw(st.integers(1, 3))
+        inputs["intensity"] = draw(st.integers(0, 10))
+    if name == "mixture_of_agents":
+        inputs["layers"] = draw(st.integers(1, 3))
+    return inputs
+
+
 @st.composite
 def runs(draw: st.DrawFn) -> Drawn:
     """Any run whose answers are at the most as long as they may be."""
@@ -512,6 +617,8 @@ def runs(draw: st.DrawFn) -> Drawn:
         inputs["read_history"] = draw(st.booleans())
         kinds = draw(st.lists(st.sampled_from(sorted(CHECKS)), min_size=1, max_size=4))
         inputs["checks"] = [CHECKS[kind] for kind in kinds]
+    if name in VOTING:
+        inputs |= draw(voting_inputs(name))
     if name == "multi_perspective":
         own = {"id": "own", "name": "n" * 60, "values": {"lens": "l" * 400}}
         known = ["security", "usability", "performance", "cost", "privacy", own]
@@ -519,14 +626,38 @@ def runs(draw: st.DrawFn) -> Drawn:
     most = draw(st.none() | st.integers(1, 400) | st.just(3_000))
     request = RunRequest(flow=name, input=draw(tasks()), inputs=inputs, max_tokens=most)
     nodes = plan_flow(FLOW_CONFIGS[name], inputs).nodes
-    limits = {n.speaker: n.max_tokens for n in nodes if n.is_role} | {"output_validator": VERDICT}
+    limits: dict[str, int] = {"output_validator": VERDICT}
+    for each in (n for n in nodes if n.is_role):
+        assert each.max_tokens is not None  # every shipped role says how much it may write
+        limits[each.speaker] = max(each.max_tokens, limits.get(each.speaker, 0))
     answers = {}
     for role, limit in limits.items():
         longest = most or limit
-        assert longest is not None  # every shipped role says how much it may write
         lengths = st.integers(1, longest) | st.just(longest)
         answers[role] = draw(st.lists(st.tuples(st.sampled_from(LEADS), lengths), min_size=1))
     return Drawn(request, draw(st.sampled_from(LANGUAGES)), answers)
+
+
+FORMS = {
+    "choice": "VOTE: A",
+    "approved": "APPROVED: A, B",
+    "ranking": "RANKING: B > A",
+    "scores": "SCORES: A=1, B=2",
+    "preference": "PREFERENCE: A",
+}
+"""By what a schema asks for: a ballot in few words."""
+
+
+def reply(call: ProviderCall, lead: str, length: int) -> str:
+    """An answer of so many words, as far as they fit; of a voter, now and then a ballot."""
+    length = min(length, call.params["max_tokens"])
+    schema = call.params.get("response_schema") or {"properties": {}}
+    asked = [FORMS[name] for name in schema["properties"] if name in FORMS]
+    if asked and lead and length > 10:
+        return words(length - 5) + f"\n{asked[0]}"
+    if lead and length > 20 and call.role.startswith(("solver", "model", "debater", "proposer")):
+        return words(length - 8) + f'\nCHANGED "abc": {len(lead)}\nANSWER: {len(lead)}'
+    return answer(call.role, lead, length)
 
 
 def answer(role: str, lead: str, length: int) -> str:
@@ -551,7 +682,7 @@ async def play(drawn: Drawn) -> Sequence[Turn]:
 
     collector = Collector()
     context = RunContext(
-        gateway=ProviderGateway.scripted(lambda c: answer(c.role, *next(answers[c.role]))),
+        gateway=ProviderGateway.scripted(lambda c: reply(c, *next(answers[c.role]))),
         request=drawn.request,
         seed=1,
         secret=FIXED_SECRET,
@@ -581,17 +712,75 @@ def test_no_run_ever_takes_more_than_the_worst_case(drawn: Drawn):
     assert sum(sizes) <= case.prompt_tokens
     by_node: dict[str, list[float]] = {}
     for turn, size in zip(turns, sizes, strict=True):
-        by_node.setdefault(turn.path.partition("[")[0], []).append(size)
+        by_node.setdefault(turn.node_id, []).append(size)
     for node_id, each in by_node.items():
         shares = [cost for cost in case.nodes if cost.node == node_id]
         assert len(each) <= sum(cost.calls for cost in shares)
         assert max(each) <= max(cost.longest_prompt for cost in shares)
 
 
-@pytest.mark.parametrize("name", FLOW_CONFIGS)
-async def test_a_run_as_long_as_it_may_be_makes_all_calls_of_the_worst_case(name: str):
-    inputs = {"checks": [CHECKS["words"]]} if name == "linear" else {}
+MEMBERS = [*"abcdefghi"]
+MUTE = [("", 50)]
+"""Words that are no answer, no ballot and no verdict."""
+LONGEST: list[tuple[str, Json, dict[str, list[tuple[str, int]]]]] = [
+    *((name, {}, {}) for name in FLOW_CONFIGS if name != "linear"),
+    ("linear", {"checks": [CHECKS["words"]]}, {}),
+    (
+        "linear",
+        {"checks": [CHECKS["judge"]], "retries": 3},
+        {"output_validator": [("", 10), ("", 50)]},  # it can be read at the second time
+    ),
+    ("challenge", {"rounds": 3}, {"challenger": [("[high] ", 50)], "refiner": [("", 10)]}),
+    ("self_consistency", {"samples": 30}, {}),
+    (
+        "self_consistency",
+        {"samples": 4, "answer": "number", "method": "borda"},
+        {"solver": [*((lead, 50) for lead in LEADS[:4]), *MUTE, *MUTE]},
+    ),
+    ("consensus", {"models": MEMBERS[:2]}, {}),
+    ("consensus", {"models": MEMBERS}, {}),
+    (
+        "consensus",
+        {"answer": "number", "method": "score"},
+        {f"model_{i}": [(LEADS[k], 50), *MUTE, *MUTE] for k, i in enumerate("abc")},
+    ),
+    ("debate", {"rounds": 5}, {}),
+    ("debate", {"debaters": MEMBERS, "rounds": 2}, {}),
+    ("mixture_of_agents", {"layers": 5, "proposers": MEMBERS[:6]}, {}),
+]
+
+
+@pytest.mark.parametrize(("name", "inputs", "says"), LONGEST, ids=lambda part: str(part)[:40])
+async def test_a_run_as_long_as_it_may_be_makes_all_calls_of_the_worst_case(
+    name: str, inputs: Json, says: dict[str, list[tuple[str, int]]]
+):
+    # Nobody can be read, so that every ballot and every verdict is asked for once more, and no
+    # vote spares what follows it. Where equal answers are one, they differ from each other.
     request = RunRequest(flow=name, input="A task.", inputs=inputs)
-    roles = plan_flow(FLOW_CONFIGS[name], inputs).roles()
-    turns = await play(Drawn(request, "en", {role: [("[high] ", 50)] for role in roles}))
+    silent = dict.fromkeys(plan_flow(FLOW_CONFIGS[name], inputs).roles(), MUTE)
+    turns = await play(Drawn(request, "en", {**silent, **says}))
     assert len(turns) == promised(request).calls
+
+
+@pytest.mark.parametrize("layers", [1, 2, 5])
+async def test_the_first_layer_of_many_proposers_takes_less_than_the_worst_case(layers: int):
+    # Nine proposals take two windows. The first layer has none yet, which the sum does not know.
+    inputs = {"layers": layers, "proposers": MEMBERS}
+    request = RunRequest(flow="mixture_of_agents", input="A task.", inputs=inputs)
+    roles = plan_flow(FLOW_CONFIGS["mixture_of_agents"], inputs).roles()
+    turns = await play(Drawn(request, "en", dict.fromkeys(roles, MUTE)))
+    assert promised(request).calls == layers * 9 * 2 + 2
+    assert len(turns) == 9 + (layers - 1) * 9 * 2 + 2
+
+
+@pytest.mark.parametrize(
+    ("name", "calls"),
+    [("self_consistency", 3), ("consensus", 3), ("debate", 3), ("mixture_of_agents", 3)],
+)
+async def test_where_all_give_one_answer_a_run_takes_far_less_than_the_worst_case(
+    name: str, calls: int
+):
+    request = RunRequest(flow=name, input="A task.", inputs={"answer": "number"})
+    roles = plan_flow(FLOW_CONFIGS[name]).roles()
+    turns = await play(Drawn(request, "en", {role: [("- ", 50)] for role in roles}))
+    assert len(turns) == calls < promised(request).calls

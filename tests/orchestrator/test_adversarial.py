@@ -39,6 +39,14 @@ from tests.orchestrator.conftest import (
     staged,
 )
 
+ENTRY = {
+    "consensus": 3,
+    "debate": 3,
+    "mixture_of_agents": 3,
+    "multi_perspective": 3,
+    "self_consistency": 5,
+}
+"""How many calls a flow begins with, where it is not one."""
 CANARY = "CANARY"
 ENVIRONMENT = "the value of a variable that no text may read"
 HOSTILE: Mapping[str, str] = {
@@ -493,8 +501,7 @@ async def test_a_text_too_long_for_any_prompt_fails_those_who_need_it_and_not_th
     outcome = await ran(get_flow_config(name), stage, lang=lang)
     assert outcome.output == text
     assert outcome.error is None
-    entry = {"multi_perspective": 3}.get(name, 1)
-    assert len(stage.turns) == entry
+    assert len(stage.turns) == ENTRY.get(name, 1)
     if name != "single":
         assert any("4000000" in reason for reason in outcome.degraded)
 

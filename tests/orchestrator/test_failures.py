@@ -22,7 +22,6 @@ from agent_lab.errors import (
 )
 from agent_lab.flows.flow_plan import plan_flow
 from agent_lab.flows.graph_configs import FLOW_CONFIGS, FlowConfig, get_flow_config
-from agent_lab.orchestrator.outcome import FlowOutcome
 from agent_lab.providers.local.scripted_provider import ScriptedProvider, ScriptedReply
 from tests.orchestrator.conftest import PROVIDER_ERRORS, Log, Stage, ran, staged
 

@@ -5,10 +5,13 @@ from typing import Any
 import pytest
 
 from agent_lab.contracts import ErrorInfo, RunRequest
+from agent_lab.deliberation.ballots.ballot import Ballot, Tally
 from agent_lab.deliberation.issues import Issue
+from agent_lab.deliberation.trajectory import Flip
+from agent_lab.deliberation.votes import Vote
 from agent_lab.errors import ConfigurationError, InvalidFlowError
 from agent_lab.flows.graph_configs import EdgeConfig, FlowConfig, NodeConfig
-from agent_lab.orchestrator.agent_state import AgentState, StateUpdate, new_state
+from agent_lab.orchestrator.agent_state import AgentState, CastBallot, StateUpdate, new_state
 from agent_lab.orchestrator.flow_runner import run_flow
 from agent_lab.orchestrator.graph_builder import GraphBuilder
 from agent_lab.orchestrator.run_context import RunContext
@@ -151,6 +154,10 @@ async def test_every_key_that_a_node_may_return_reaches_the_final_state():
         "accepted": True,
         "issues": (Issue(id="C1", claim="wrong", severity="high"),),
         "issue_floor": "high",
+        "votes": {"a": (Vote(node="a", kind="number", tally=Tally(method="plurality")),)},
+        "ballots": {"a": CastBallot(Ballot(voter="a", choice="42"), ("42", "41"))},
+        "flips": (Flip(member="a", round=1, from_key="41", to_key="42"),),
+        "stops": {"a": "agreement"},
         "history": "earlier",
     }
 

@@ -25,17 +25,23 @@ from tests.orchestrator.conftest import (
 )
 
 SHIPPED = (
+    "aggregate",
+    "ballot",
     "critique",
+    "exchange",
     "execution",
     "flow",
     "history_reader",
     "human",
+    "judge",
     "output_validator",
     "refine",
     "resource_monitor",
+    "samples",
     "splitter",
     "summary",
     "task_analyzer",
+    "vote",
 )
 ALL_KINDS: Mapping[str, Mapping[str, Any]] = {
     "execution": {"prompt_template": "Draft."},
@@ -50,6 +56,12 @@ ALL_KINDS: Mapping[str, Mapping[str, Any]] = {
         "config": {"answer": "refine", "checks": [{"check": "length", "max_words": 1}]}
     },
     "summary": {"config": {"answer": "refine"}},
+    "samples": {"prompt_template": "Solve.", "config": {"samples": 2}},
+    "exchange": {"prompt_template": "{peers}", "config": {"answers": ["exchange", "execution"]}},
+    "ballot": {"prompt_template": "{candidates}", "config": {"answers": ["samples"]}},
+    "vote": {"config": {"answers": ["samples"], "ballots": ["ballot"]}},
+    "judge": {"prompt_template": "{candidates}", "config": {"answers": ["samples"]}},
+    "aggregate": {"prompt_template": "{candidates}", "config": {"answers": ["samples"]}},
 }
 """All but `human`, for whom only a run that is kept can wait: tests/runs/test_waiting.py."""
 
@@ -78,7 +90,10 @@ def test_a_type_is_described_in_both_languages(name: str):
 async def test_every_value_that_a_type_declares_is_found_out_and_no_other():
     nodes = [{"id": name, "type": name, **fields} for name, fields in ALL_KINDS.items()]
     edges = " ".join(f"{a['id']}-{b['id']}" for a, b in zip(nodes, nodes[1:], strict=False))
-    stage = staged(lambda call: f"{call.role} speaks", history=Earlier(earlier("x", "y")))
+    said = {"judge": "PREFERENCE: A", "ballot": "RANKING: A > B"}
+    stage = staged(
+        lambda call: said.get(call.role, f"{call.role} speaks"), history=Earlier(earlier("x", "y"))
+    )
     inner = flow_of(speaker("solver"), name="inner")
     outcome = await ran(flow_of(*nodes, edges=edges), stage, builder=builder_of(inner))
     assert outcome.state is not None

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from agent_lab.contracts import ErrorInfo
-from agent_lab.orchestrator.agent_state import AgentState, updated
 from agent_lab.deliberation.stop_rules.stop import PRECEDENCE
+from agent_lab.orchestrator.agent_state import AgentState, updated
 from agent_lab.orchestrator.outcome import hard_stop, issues_of, outcome_of
 from tests.orchestrator.conftest import OPEN, begun, debate, lost, planned, speaker, spoke
 

@@ -1,11 +1,13 @@
-"""Shows a run on the terminal while it happens: every turn as it is written, and what it took."""
+"""Shows a run on the terminal while it happens: every turn as it is written, and every count."""
 
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent_lab.cli.outputs import safe
+from agent_lab.cli.outputs import Line, safe
 from agent_lab.cli.turn_order import OneAtATime
+from agent_lab.cli.turn_texts import speaker, took
+from agent_lab.cli.vote_lines import baseline_lines, vote_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from agent_lab.contracts import RunRecord, Turn
     from agent_lab.runs.events import RunEvent
 
-WORTH_SAYING = 0.05
-"""Seconds; less is shown as 0.0."""
 COMPLETED = "completed"
 """The stop reason of a run that no rule stopped."""
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
@@ -74,6 +74,7 @@ class LiveView:
             "TEXT_MESSAGE_START": self._turn_started,
             "TEXT_MESSAGE_CONTENT": self._delta,
             "TEXT_MESSAGE_END": self._turn_ended,
+            "STEP_FINISHED": self._step_ended,
             "ACTIVITY_SNAPSHOT": self._activity,
             "RUN_ERROR": self._stopped,
         }.get(event.type)
@@ -96,11 +97,14 @@ class LiveView:
         self._console.show_cursor()
 
     def has_shown(self, text: str) -> bool:
-        """Whether the last turn on the screen was this text, whatever it was closed with."""
+        """Whether what was shown last is a turn with this text, whatever it was closed with."""
         return bool(text.strip()) and self._streamed.strip().startswith(text.strip())
 
     def summary(self, record: "RunRecord", path: Path) -> None:
-        """Show what the whole run took, why it ended, and where it is saved."""
+        """Show what the run is compared with, what it took, why it ended, and where it is saved."""
+        lines = compared(record)
+        for line in [Line(""), *lines] if lines else []:
+            self._console.print(line.text, style=line.style)
         stopped = (
             "" if record.stop_reason in ("", COMPLETED) else f" Stopped: {record.stop_reason}."
         )
@@ -117,7 +121,8 @@ class LiveView:
 
     def _turn_started(self, event: "RunEvent") -> None:
         told = event.payload["metadata"]
-        role = _speaker(event.payload["messageId"], event.payload["name"])
+        path = event.payload["messageId"].rpartition(":")[0].rpartition(":")[0]
+        role, draw = speaker(path, told["node"], event.payload["name"])
         self._streamed, self._writing = "", False
         if event.payload["messageId"] == self._turn:
             self._console.print("\n↻ broke off; it begins anew", style="yellow")
@@ -127,7 +132,9 @@ class LiveView:
         place = f" · round {told['round']}" if told["round"] > 1 else ""
         place += f" · retry {told['retry']}" if told["retry"] else ""
         self._console.print(
-            f"\n━━ {self._turns} · {role}{place}", style=f"bold {self._colour(role)}", end=""
+            f"\n━━ {self._turns} · {role}{draw}{place}",
+            style=f"bold {self._colour(role)}",
+            end="",
         )
         self._console.print(f" · {told['model'] or self._models.get(role, '')}", style="dim")
         if self._verbose:
@@ -136,7 +143,7 @@ class LiveView:
                 self._console.print(safe(message["content"]), style="dim")
             self._console.print("[answer]", style="dim italic")
         if self._console.is_terminal:
-            self._waiting.update(f"{role} is thinking …")
+            self._waiting.update(f"{role}{draw} is thinking …")
             self._waiting.start()
 
     def _delta(self, event: "RunEvent") -> None:
@@ -167,6 +174,15 @@ class LiveView:
         if turn.finish_reason == "length":
             self._console.print("Cut at its token limit; --max-tokens raises it.", style="yellow")
 
+    def _step_ended(self, event: "RunEvent") -> None:
+        step = event.payload["step"]
+        if not step.get("vote"):
+            return
+        self._streamed = ""
+        self._console.print()
+        for line in vote_lines(step["path"], step["vote"]):
+            self._console.print(line.text, style=line.style)
+
     def _whole(self, turn: "Turn") -> None:
         if turn.reasoning:
             self._console.print(safe(turn.reasoning), style="dim italic")
@@ -187,6 +203,15 @@ class LiveView:
         return self._colours[role]
 
 
+def compared(record: "RunRecord") -> list[Line]:
+    """What is said of the baseline of a run; empty: it has none."""
+    from agent_lab.contracts.baseline import Baseline
+
+    if record.baseline is None:
+        return []
+    return list(baseline_lines(Baseline.model_validate(record.baseline)))
+
+
 def resumed(event: "RunEvent") -> str:
     """What is said when a run is gone on with; empty: this is another event."""
     if event.payload.get("activityType") != "lab.run_resumed":
@@ -194,32 +219,3 @@ def resumed(event: "RunEvent") -> str:
     turns = event.payload["content"]["turns"]
     number = "1 turn is" if turns == 1 else f"{turns} turns are"
     return f"{number} in the journal, and not asked again."
-
-
-def _speaker(message_id: str, name: str) -> str:
-    """Who speaks, as the cast names it: with the nodes whose flow the turn is in."""
-    path = message_id.rpartition(":")[0].rpartition(":")[0]
-    return f"{path.rpartition('.')[0]}.{name}" if "." in path else name
-
-
-def took(turn: "Turn") -> str:
-    """One line: how long a turn took, where the time went, and how much was read and written."""
-    timings = turn.timings
-    steps = [
-        ("waited", timings.queue),
-        ("load", timings.load_time),
-        ("read prompt", timings.prefill),
-        ("write", timings.decode),
-    ]
-    parts = ", ".join(
-        f"{name} {seconds:.1f} s" for name, seconds in steps if seconds and seconds >= WORTH_SAYING
-    )
-    reused = f", {turn.cached_tokens} of them already computed" if turn.cached_tokens else ""
-    return (
-        f"{turn.seconds:.1f} s"
-        + (f" ({parts})" if parts else "")
-        + f" · {turn.prompt_tokens} tokens read{reused}, "
-        f"{turn.completion_tokens} written"
-        + (f" · {turn.cost_usd:.4f} USD" if turn.cost_usd else "")
-        + (" · model was loaded" if turn.model_warm else "")
-    )

@@ -52,6 +52,14 @@ Cache = Annotated[
         "is asked at temperature 0; on: at any; off: at none.",
     ),
 ]
+Baseline = Annotated[
+    bool,
+    typer.Option(
+        "--baseline",
+        help="Compare with votes of the run's best single model (self-consistency), for about as "
+        "many tokens again.",
+    ),
+]
 Input = Annotated[
     list[str] | None,
     typer.Option(

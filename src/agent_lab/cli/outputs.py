@@ -3,7 +3,7 @@
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -27,6 +27,14 @@ class Interrupted(Exception):  # noqa: N818 - the user's wish, no error
     """Ctrl-C, with what is left of the work as its message."""
 
 
+class Line(NamedTuple):
+    """A line of what is shown of a run."""
+
+    text: str
+    style: str = ""
+    """As `rich` names it."""
+
+
 def say(line: str) -> None:
     """Write one line to stderr."""
     typer.echo(safe(f"agent-lab: {' '.join(line.split())}"), err=True)
@@ -41,6 +49,17 @@ def fail(error: "AgentLabError | ErrorInfo") -> int:
 def safe(text: str) -> str:
     """Take out of a text what could drive the terminal."""
     return _CONTROL.sub("", text)
+
+
+def beginning(text: str, most: int) -> str:
+    """The beginning of a text in one line.
+
+    Args:
+        text: The text.
+        most: Characters.
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def show(text: str) -> None:

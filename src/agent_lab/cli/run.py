@@ -46,6 +46,8 @@ def run(
     max_seconds: options.MaxSeconds = None,
     allow_unpriced: options.AllowUnpriced = False,
     data_policy: options.DataPolicy = None,
+    cache: options.Cache = "default",
+    baseline: options.Baseline = False,
     lang: Annotated[
         Literal["en", "es"] | None,
         typer.Option(help="Language of the prompts; else that of the question."),
@@ -77,6 +79,8 @@ def run(
             "seed": seed,
             "lang": lang,
             "data_policy": data_policy,
+            "cache": cache,
+            "baseline": "self_consistency" if baseline else None,
             "budget": _budget(
                 calls=max_calls,
                 tokens=max_total_tokens,

@@ -42,6 +42,8 @@ class RunPlan(FlowReport):
     """In the order of the nodes."""
     loops: tuple[str, ...] = ()
     """What runs again, and until when."""
+    baseline: str | None = None
+    """The flow with which the run would be compared; None: there is no comparison."""
 
 
 def plan_run(lab: Lab, request: RunRequest) -> RunPlan:
@@ -72,7 +74,9 @@ def plan_run(lab: Lab, request: RunRequest) -> RunPlan:
         for path, node, ways in _nodes(plan, catalogue)
         for part in _parts(path, node, ways, _of(path, costs), request, catalogue)
     )
-    return RunPlan(**dict(report), cast=parts, loops=tuple(loops_of(plan)))
+    return RunPlan(
+        **dict(report), cast=parts, loops=tuple(loops_of(plan)), baseline=request.baseline
+    )
 
 
 def told(plan: RunPlan) -> str:
@@ -84,7 +88,16 @@ def told(plan: RunPlan) -> str:
         windows = [part.window for part in plan.cast if part.window is not None]
         room = f"; the smallest window has {min(windows):,}" if windows else ""
         lines.append(worst_case_line(plan.worst_case) + room)
+    if plan.baseline is not None:
+        lines.append(_baseline_line(plan))
     return "\n".join([f"{plan.flow}, as it would run:", *(f"  {line}" for line in lines)])
+
+
+def _baseline_line(plan: RunPlan) -> str:
+    """What the comparison can take beside the run."""
+    worst = plan.worst_case
+    most = f": in the worst case {worst.prompt_tokens + worst.completion_tokens:,}" if worst else ""
+    return f"baseline: {plan.baseline}, for about as many tokens again as the run takes{most}"
 
 
 def _nodes(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agent_lab.cli.live_view import COMPLETED, LiveView, resumed
+from agent_lab.cli.live_view import COMPLETED, LiveView, compared, resumed
 from agent_lab.cli.outputs import Interrupted, Output, fail, say
 from agent_lab.cli.session import open_settings, say_fallback, with_lab
 from agent_lab.errors import StorageError
@@ -186,10 +186,19 @@ def tell(record: "RunRecord", watch: Watch, result: Output) -> None:
         _say_who_is_awaited(record, watch)
         if not result.as_json:
             return
-    if record.stop_reason != COMPLETED and watch.view is None:
-        say(f"Stopped: {record.stop_reason}")
+    if watch.view is None:
+        _say_what_came_of(record)
     seen = watch.view is not None and sys.stdout.isatty() and watch.view.has_shown(record.output)
     result.write(record.output, record, already_seen=seen)
+
+
+def _say_what_came_of(record: "RunRecord") -> None:
+    """Say why a run ended and what it is compared with, where no view does."""
+    if record.stop_reason != COMPLETED:
+        say(f"Stopped: {record.stop_reason}")
+    compared_with = " ".join(line.text for line in compared(record))
+    if compared_with:
+        say(compared_with)
 
 
 def _say_who_is_awaited(record: "RunRecord", watch: Watch) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from agent_lab.contracts import JsonObject
+from agent_lab.deliberation.fences import fenced_blocks
 
 ParsedBy: TypeAlias = Literal["native", "json", "fence", "braces", "line", "repair"]
 """The step that read a structured part. `native`: the whole text, by a model that was held to a
@@ -39,7 +40,6 @@ VERDICT_SCHEMA: Final[JsonObject] = {
 The reason comes first, so that the score follows from it.
 """
 
-_FENCE = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)([^`\n]*+)$", re.MULTILINE)
 _SURROGATE = re.compile(r"\\u[dD]|[\ud800-\udfff]")
 _MARK = re.compile(r'\\.|["{}\[\]\n]')
 _OPENERS = {"}": "{", "]": "["}
@@ -70,8 +70,6 @@ class FoundValue(NamedTuple):
 class _Span(NamedTuple):
     start: int
     end: int
-    label: str = ""
-    """What an opening fence says after its marks: `json`."""
 
 
 def found_values(text: str, *, braces: Literal["last", "largest"]) -> Iterator[FoundValue]:
@@ -87,8 +85,8 @@ def found_values(text: str, *, braces: Literal["last", "largest"]) -> Iterator[F
     """
     for value in _parsed(text.removeprefix("\ufeff")):
         yield FoundValue(value, "json")
-    for block in reversed(_blocks(text)):
-        for value in _parsed(text[block.start : block.end]):
+    for block in reversed(fenced_blocks(text)):
+        for value in _parsed(block.body):
             if block.label == "json" or isinstance(value, dict | list):
                 yield FoundValue(value, "fence")
     matches = _brace_matches(text)[::-1]
@@ -128,7 +126,7 @@ _LAST_SCORE = re.compile(
 
 def last_unfenced(text: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
     """The last match that stands outside the fenced blocks, if any does."""
-    blocks = iter(_blocks(text))
+    blocks = iter(fenced_blocks(text))
     block, last = next(blocks, None), None
     for match in pattern.finditer(text):
         while block is not None and block.end <= match.start():
@@ -213,25 +211,6 @@ def _refuse(name: str) -> float:
 
 
 _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse)
-
-
-def _blocks(text: str) -> list[_Span]:
-    """The fenced blocks; one that nothing closes goes on to the end."""
-    blocks: list[_Span] = []
-    opening: re.Match[str] | None = None
-    for fence in _FENCE.finditer(text):
-        if opening is None:
-            opening = fence
-        elif fence[1].startswith(opening[1]) and not fence[2].strip():
-            blocks.append(_inside(opening, fence.start()))
-            opening = None
-    if opening is not None:
-        blocks.append(_inside(opening, len(text)))
-    return blocks
-
-
-def _inside(opening: re.Match[str], end: int) -> _Span:
-    return _Span(opening.end(), end, opening[2].strip().lower())
 
 
 def _brace_matches(text: str) -> list[_Span]:

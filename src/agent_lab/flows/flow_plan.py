@@ -74,6 +74,19 @@ class FlowPlan(FlowConfig):
         """Which member of its group a node is, from 0; 0 where it is in none."""
         return self._places.get(node_id, 0)
 
+    def member_name(self, node_id: str, name: str) -> str:
+        """What a node is called among its group: the same in every group that it takes part in.
+
+        Args:
+            node_id: The node.
+            name: The group; or a node's own id, which is then its name.
+        """
+        if name not in self.groups:
+            return node_id
+        roles = {i: self.node(i).role for i in self.groups[name]}
+        has_own = all(roles.values()) and len(set(roles.values())) == len(roles)
+        return roles[node_id] if has_own else node_id.removesuffix(member_node("", name))
+
     def members_of(self, name: str) -> tuple[str, ...]:
         """The nodes that a name stands for: those of a group, else the node itself."""
         return self.groups.get(name, (self.aliases.get(name, name),))

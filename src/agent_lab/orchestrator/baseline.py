@@ -44,6 +44,9 @@ async def with_baseline(
     spent = [turn for turn in run.recorder.turns if not turn.path.startswith(PREFIX)]
     model, why = best_member(spent, run.known)
     tokens = sum(turn.prompt_tokens + turn.completion_tokens for turn in spent)
+    if not tokens:  # of a limit, 0 would say that there is none
+        nothing = "No tokens were counted that votes could take."
+        return outcome._replace(baseline={"flow": FLOW, "model": model, "error": nothing})
     wish = str(plan.values.get(ANSWER_INPUT, "auto"))
     inputs = {"samples": MOST_SAMPLES - 1, "tokens": tokens, "answer": wish}
     alone = replace(

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from agent_lab.contracts import ErrorInfo, JsonObject, Language, RunRecord, Step, Turn, Usage
+from agent_lab.deliberation.context import unfenced
+from agent_lab.deliberation.votes import ballots_of
 from agent_lab.flows.flow_plan import FlowPlan, plan_flow
 from agent_lab.flows.graph_configs import NodeConfig, get_challenge_flow_config
 from agent_lab.flows.prompt_templates import in_language
 
 PREVIEW = 200
 """Characters of a node's output that an answer shows unless it is verbose."""
+BESIDE = "@"
+"""Begins the paths of what a run has done beside its flow: its baseline. No node's id begins so."""
 
 
 def build_api_response(record: RunRecord, flow: FlowPlan, *, verbose: bool = False) -> JsonObject:
@@ -20,7 +24,7 @@ def build_api_response(record: RunRecord, flow: FlowPlan, *, verbose: bool = Fal
         flow: The flow that it ran.
         verbose: With uncut outputs, and the prompts as they were sent.
     """
-    metrics = record.metrics
+    metrics, votes = record.metrics, _votes(record)
     return {
         "id": record.id,
         "timestamp": record.created_at.isoformat(),
@@ -41,6 +45,9 @@ def build_api_response(record: RunRecord, flow: FlowPlan, *, verbose: bool = Fal
         "summary": record.summary,
         "outputs": record.outputs,
         "issues": list(record.issues),
+        "votes": votes,
+        "ballots": list(ballots_of(votes)),
+        "baseline": record.baseline,
     }
 
 
@@ -109,14 +116,17 @@ def build_execution_metrics(
 ) -> JsonObject:
     """The figures under the names that the first lab gave them.
 
+    What the run's baseline took is in all of them; its passes are none of the workers.
+
     Args:
         turns: The turns of a run.
         total_time: Seconds from its start to its end.
         steps: The passes of its nodes.
     """
+    passes = [step for step in steps if not step.path.startswith(BESIDE)]
     scores = [
         value
-        for step in steps
+        for step in passes
         for name, value in step.values.items()
         if name == f"{step.node_id}_score"
     ]
@@ -129,7 +139,7 @@ def build_execution_metrics(
         "model_warm_rate": sum(known) / len(known) if known else None,
         "load_time": sum(turn.timings.load_time for turn in turns),
         "inference_time": sum(turn.timings.inference_time for turn in turns),
-        "workers_executed": [step.path for step in steps if step.status != "skipped"]
+        "workers_executed": [step.path for step in passes if step.status != "skipped"]
         or [turn.path for turn in turns],
         "retries": sum(turn.retry > 0 for turn in turns),
         "quality_score": scores[-1] if scores else None,
@@ -169,8 +179,10 @@ def get_flow_summary(turns: Sequence[Turn], total_time: float, usage: Usage | No
     usage = usage or total_usage(turns)
     failed = sum(turn.status == "failed" for turn in turns)
     warm = sum(turn.model_warm is True for turn in turns)
+    beside = sum(turn.path.startswith(BESIDE) for turn in turns)
     parts = [
         f"{len(turns)} turn{'s' * (len(turns) != 1)} in {total_time:.1f} s"
+        + (f", {beside} of them the baseline's" if beside else "")
         + (f", {failed} failed" if failed else ""),
         f"{usage.completion_tokens} tokens written",
     ]
@@ -184,11 +196,38 @@ def get_flow_summary(turns: Sequence[Turn], total_time: float, usage: Usage | No
     return "; ".join(parts) + "."
 
 
+def _votes(record: RunRecord) -> list[JsonObject]:
+    """What the nodes of the flow have counted, each under its path."""
+    return [
+        {**step.vote, "node": step.path}
+        for step in record.steps
+        if step.vote is not None and not step.path.startswith(BESIDE)
+    ]
+
+
 def _author(record: RunRecord, flow: FlowPlan) -> str:
-    """The model whose text is the answer; empty if there is none."""
-    texts = {turn.path: turn for turn in record.turns if turn.status == "ok"}
-    authors = [texts[node_id] for node_id in flow.answer_nodes() if node_id in texts]
-    return authors[0].model_resolved if authors and record.output else ""
+    """The model whose text is the answer; empty if there is none, or no model has written it."""
+    if not record.output:
+        return ""
+    spoken = {
+        turn.path: turn
+        for turn in record.turns
+        if turn.status == "ok" and not turn.path.startswith(BESIDE)
+    }
+    for node_id in (i for name in flow.answer_nodes() for i in flow.members_of(name)):
+        if node_id in spoken:
+            return spoken[node_id].model_resolved
+        if _chose(node_id, record):
+            break
+    same = (turn for turn in spoken.values() if unfenced(turn.text) == record.output)
+    return next((turn.model_resolved for turn in same), "")
+
+
+def _chose(node_id: str, record: RunRecord) -> bool:
+    """Whether a node has given the answer by choosing a text: of a member, or of its own draws."""
+    return any(step.path == node_id and step.output for step in record.steps) or any(
+        turn.path.startswith(f"{node_id}[") for turn in record.turns
+    )
 
 
 def _is_of(turn: Turn, node: NodeConfig) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from agent_lab.contracts import ErrorInfo
-from agent_lab.flows.flow_plan import FlowPlan, member_node
+from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.orchestrator.agent_state import AgentState, failures_of
 
 Samples = Mapping[str, int]
@@ -43,12 +43,12 @@ def members_of(
         blind: Those where the same members, in the same order, have answered before.
         drawn: By node that draws several answers: how many.
     """
-    latest = [path for name in answers for path in _paths(plan, name, drawn)]
-    first = [path for name in blind for path in _paths(plan, name, drawn)]
-    ids = [_id(plan, name, path) for name in answers for path in _paths(plan, name, drawn)]
-    earlier = [(path,) for path in first] + [()] * (len(latest) - len(first))
+    latest = _paths(plan, answers, drawn)
+    first: list[_Path | None] = [*_paths(plan, blind, drawn)]
+    first += [None] * (len(latest) - len(first))
     return tuple(
-        Member(i, (path, *before)) for i, path, before in zip(ids, latest, earlier, strict=False)
+        Member(_id(plan, before or last), tuple(i.path for i in (last, before) if i))
+        for last, before in zip(latest, first, strict=False)
     )
 
 
@@ -65,9 +65,16 @@ def said_by(members: Iterable[Member], state: AgentState) -> tuple[Said, ...]:
     return tuple(found)
 
 
-def _paths(plan: FlowPlan, name: str, drawn: Samples) -> list[str]:
+class _Path(NamedTuple):
+    path: str
+    named: str
+    """The node or group that was named."""
+
+
+def _paths(plan: FlowPlan, names: Sequence[str], drawn: Samples) -> list[_Path]:
     return [
-        path
+        _Path(path, name)
+        for name in names
         for node_id in plan.members_of(name)
         for path in (
             [sample_path(node_id, i) for i in range(drawn[node_id])]
@@ -82,7 +89,7 @@ def sample_path(node_id: str, sample: int) -> str:
     return f"{node_id}[{sample}]"
 
 
-def _id(plan: FlowPlan, name: str, path: str) -> str:
-    """What a member is called: as its group knows it, else by its path."""
-    suffix = member_node("", name)
-    return path.removesuffix(suffix) if name in plan.groups else path
+def _id(plan: FlowPlan, first: _Path) -> str:
+    """What a member is called: as in its group, else by the path where it spoke first."""
+    node_id, mark, sample = first.path.partition("[")
+    return plan.member_name(node_id, first.named) + mark + sample

@@ -25,6 +25,8 @@ ASKED = "asked"
 """The value of a node that draws several answers: how many draws it has asked for."""
 
 
+LONGEST_LINE = 80
+"""Characters of a text that stand for it."""
 CANDIDATE: dict[Language, str] = {"en": "Candidate", "es": "Candidato"}
 
 
@@ -170,7 +172,17 @@ def _keyed(answers: Mapping[str, Answer]) -> tuple[Candidate, ...]:
 
 
 def _free(answers: Mapping[str, Answer]) -> tuple[Candidate, ...]:
-    return tuple(Candidate(id=member, members=(member,)) for member in answers)
+    return tuple(
+        Candidate(id=member, display=_first_line(answer.raw), members=(member,))
+        for member, answer in answers.items()
+    )
+
+
+def _first_line(text: str) -> str:
+    """How a text begins."""
+    lines = (line.strip() for line in text.splitlines())
+    line = next(filter(None, lines), "")
+    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
 
 
 def _text(candidate: Candidate, said: Sequence[Said]) -> str:

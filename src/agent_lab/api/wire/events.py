@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
 from pydantic.alias_generators import to_camel
 
 from agent_lab.api.wire.orchestrate import OrchestrateErrorBody, OrchestrateResponse
+from agent_lab.api.wire.votes import CountedVote
 from agent_lab.contracts import (
     Contract,
     ErrorInfo,
@@ -18,6 +19,7 @@ from agent_lab.contracts import (
     Step,
     Turn,
 )
+from agent_lab.contracts.baseline import Baseline
 from agent_lab.deliberation.issues import Issue
 from agent_lab.runs.events import RunEvent, as_ag_ui
 
@@ -71,12 +73,19 @@ class StepStarted(WireEvent):
     step_name: str
 
 
+class FinishedStep(Step):
+    """One pass of one node, whether it asked a model or not."""
+
+    vote: CountedVote | None = None  # type: ignore[assignment]  # the record's JSON, described
+    """What it has counted: ballots, tally, agreement, changes of answers, stop rules."""
+
+
 class StepFinished(WireEvent):
     """A node has ended."""
 
     type: Literal["STEP_FINISHED"]
     step_name: str
-    step: Step
+    step: FinishedStep
 
 
 class TurnMetadata(Contract):
@@ -150,6 +159,8 @@ class RunResult(Contract):
     """The flow's named outputs."""
     issues: tuple[Issue, ...] = ()
     """What was held against the drafts, and what became of it."""
+    baseline: Baseline | None = None
+    """What the run is compared with; null: nobody asked for that."""
     degraded: tuple[str, ...] = ()
     error: ErrorInfo | None = None
 

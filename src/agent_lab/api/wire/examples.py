@@ -156,7 +156,58 @@ ORCHESTRATE_ANSWER: JsonObject = {
             "round": 1,
         }
     ],
+    "votes": [],
+    "ballots": [],
     "degraded": [],
     "dropped_params": [],
     "summary": "3 turns in 31.2 s; 410 tokens written; 2 of 3 turns found the model loaded.",
+}
+
+VOTE: JsonObject = {
+    "node": "vote",
+    "kind": "number",
+    "eligible": ["a", "b", "c"],
+    "positions": {"a": "42", "b": "42", "c": "13"},
+    "parsed_by": {"a": "slot", "b": "slot", "c": "slot"},
+    "candidates": [
+        {"id": "13", "display": "13", "members": ["c"]},
+        {"id": "42", "display": "42", "members": ["a", "b"]},
+    ],
+    "ballots": [
+        {"voter": "a", "choice": "42", "parsed_by": "slot"},
+        {"voter": "b", "choice": "42", "parsed_by": "slot"},
+        {"voter": "c", "choice": "13", "parsed_by": "slot"},
+    ],
+    "tally": {
+        "method": "plurality",
+        "winner": "42",
+        "scores": {"13": 1.0, "42": 2.0},
+        "order": ["42", "13"],
+        "tied": ["42"],
+        "margin": 0.33,
+        "eligible": 3,
+        "valid": 3,
+        "quorum_met": True,
+    },
+    "agreement": {
+        "members": 3,
+        "distinct_keys": 2,
+        "modal_share": 0.67,
+        "entropy": 0.58,
+        "pairwise": 0.33,
+        "unparsed_share": 0.0,
+    },
+}
+BALLOT: JsonObject = {"node": "vote", "voter": "a", "choice": "42", "parsed_by": "slot"}
+BASELINE: JsonObject = {
+    "flow": "self_consistency",
+    "model": "qwen2.5-coder-1.5b",
+    "why_this_model": "the only model of the run",
+    "output": "6 times 7.\nANSWER: 42",
+    "winner": "42",
+    "agrees": True,
+    "samples": 3,
+    "stop_reason": "unassailable_lead",
+    "usage": {"prompt_tokens": 522, "cached_tokens": 346, "completion_tokens": 180},
+    "run_usage": {"prompt_tokens": 520, "cached_tokens": 344, "completion_tokens": 210},
 }

@@ -7,8 +7,9 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StrictBool
 from pydantic_core import PydanticCustomError
 
 from agent_lab.api.wire.errors import ErrorDetail
-from agent_lab.api.wire.examples import ORCHESTRATE, ORCHESTRATE_ANSWER
+from agent_lab.api.wire.examples import BALLOT, BASELINE, ORCHESTRATE, ORCHESTRATE_ANSWER, VOTE
 from agent_lab.api.wire.names import FlowName, Prompt
+from agent_lab.api.wire.votes import CountedBallot, CountedVote
 from agent_lab.api.wire.wishes import Wishes
 from agent_lab.contracts import (
     Contract,
@@ -17,6 +18,7 @@ from agent_lab.contracts import (
     RunStatus,
     Usage,
 )
+from agent_lab.contracts.baseline import Baseline
 from agent_lab.deliberation.issues import Issue
 from agent_lab.flows.inputs import Inputs, unfit
 
@@ -171,7 +173,7 @@ class FlowRunView(Contract):
 
 
 class RunMetrics(Contract):
-    """Figures of the whole run; times are seconds, summed over its turns."""
+    """Figures of the whole run, its baseline included; times are seconds, summed over its turns."""
 
     total_time: float
     total_time_sec: float = Field(deprecated=True)
@@ -184,7 +186,7 @@ class RunMetrics(Contract):
     load_time: float
     inference_time: float
     workers_executed: tuple[str, ...]
-    """Nodes in the order of their turns."""
+    """Nodes of the flow, in the order in which their passes ended."""
     retries: int
     quality_score: float | None = None
     """A validator's score; null where the flow has none."""
@@ -206,12 +208,19 @@ class OrchestrateResponse(Contract):
     flow: FlowRunView
     metrics: RunMetrics
     usage: Usage
+    """Of all turns, those of the baseline included."""
     stop_reason: str
     """Why the run ended; `completed` where no rule stopped it."""
     outputs: dict[str, JsonValue]
     """The flow's named outputs."""
     issues: tuple[Issue, ...]
     """What was held against the drafts, and what became of it."""
+    votes: tuple[CountedVote, ...] = Field((), examples=[[VOTE]])
+    """What the nodes of the flow have counted, each pass once."""
+    ballots: tuple[CountedBallot, ...] = Field((), examples=[[BALLOT]])
+    """The ballots of all votes."""
+    baseline: Baseline | None = Field(None, examples=[BASELINE])
+    """What the run is compared with; null: nobody asked for that."""
     degraded: tuple[str, ...]
     """What went wrong on the way to an answer all the same."""
     dropped_params: tuple[str, ...]
@@ -236,6 +245,9 @@ class OrchestrateErrorBody(Contract):
     stop_reason: str = ""
     outputs: dict[str, JsonValue] = Field(default_factory=dict)
     issues: tuple[Issue, ...] = ()
+    votes: tuple[CountedVote, ...] = ()
+    ballots: tuple[CountedBallot, ...] = ()
+    baseline: Baseline | None = None
     degraded: tuple[str, ...] = ()
     dropped_params: tuple[str, ...] = ()
     summary: str = ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from agent_lab.cli.options import AsJson, FlowName
-from agent_lab.cli.outputs import say, show, show_json
+from agent_lab.cli.outputs import beginning, say, show, show_json
 from agent_lab.cli.runs.archive import with_archive
 from agent_lab.cli.runs.times import age, read_moment
 
@@ -68,12 +68,6 @@ def list_runs(
 def status_of(run: "RunSummary") -> str:
     """The status of a run as people see it."""
     return INTERRUPTED if run.orphaned else run.status
-
-
-def beginning(text: str, most: int) -> str:
-    """The beginning of a text in one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _show(page: "RunPage", now: datetime) -> None:

@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_lab.cli.live_view import plain_console, took
+from agent_lab.cli.live_view import compared, plain_console
 from agent_lab.cli.options import AsJson, RunId, Verbose
-from agent_lab.cli.outputs import Output, safe
+from agent_lab.cli.outputs import Line, Output, beginning, safe
 from agent_lab.cli.runs.archive import with_archive
 from agent_lab.cli.runs.finding import find_run
-from agent_lab.cli.runs.list_runs import INTERRUPTED, beginning, status_of
+from agent_lab.cli.runs.list_runs import INTERRUPTED, status_of
+from agent_lab.cli.turn_texts import node_path, speaker, took
+from agent_lab.cli.vote_lines import vote_lines
 
 if TYPE_CHECKING:
-    from agent_lab.contracts import RunRecord, Turn
+    from agent_lab.contracts import RunRecord, Step, Turn
     from agent_lab.runs.archive import RunArchive
 
 INPUT_SHOWN = 500
@@ -20,11 +22,6 @@ INPUT_SHOWN = 500
 class _Found(NamedTuple):
     record: "RunRecord"
     status: str
-
-
-class _Line(NamedTuple):
-    text: str
-    style: str = ""
 
 
 def show_run(run: RunId, *, verbose: Verbose = False, as_json: AsJson = False) -> None:
@@ -43,39 +40,65 @@ def show_run(run: RunId, *, verbose: Verbose = False, as_json: AsJson = False) -
         Output(None, as_json=as_json).write(record.output, record)
 
 
-def _lines(record: "RunRecord", status: str, *, verbose: bool) -> Iterator[_Line]:
-    yield _Line(f"{record.id} · {record.flow} · {status}", "bold")
+def _lines(record: "RunRecord", status: str, *, verbose: bool) -> Iterator[Line]:
+    yield Line(f"{record.id} · {record.flow} · {status}", "bold")
     who = f" · owner {record.owner}" if record.owner else ""
     began = f"{record.created_at:%Y-%m-%d %H:%M:%S} UTC"
-    yield _Line(f"{began} · seed {record.seed} · {record.lang}{who}", "dim")
-    yield _Line(record.input if verbose else beginning(record.input, INPUT_SHOWN))
-    for number, turn in enumerate(record.turns, 1):
-        yield from _turn(turn, number, verbose=verbose)
-    yield _Line("")
+    yield Line(f"{began} · seed {record.seed} · {record.lang}{who}", "dim")
+    yield Line(record.input if verbose else beginning(record.input, INPUT_SHOWN))
+    counts = _counts(record)
+    for number in range(len(record.turns) + 1):
+        if number:
+            yield from _turn(record.turns[number - 1], number, verbose=verbose)
+        yield from (line for step in counts.get(number, ()) for line in _count(step))
+    yield Line("")
+    yield from compared(record)
     for reason in record.degraded:
-        yield _Line(f"Degraded: {reason}", "yellow")
+        yield Line(f"Degraded: {reason}", "yellow")
     if record.error is not None:
-        yield _Line(f"✗ {record.error.message}", "red")
+        yield Line(f"✗ {record.error.message}", "red")
     stopped = f" Stopped: {record.stop_reason}." if record.stop_reason else ""
-    yield _Line(f"{record.summary or 'No turn has ended.'}{stopped}", "bold")
+    yield Line(f"{record.summary or 'No turn has ended.'}{stopped}", "bold")
     if status in (INTERRUPTED, "cancelled"):
-        yield _Line(f"Try: agent-lab runs resume {record.id}", "dim")
+        yield Line(f"Try: agent-lab runs resume {record.id}", "dim")
 
 
-def _turn(turn: "Turn", number: int, *, verbose: bool) -> Iterator[_Line]:
+def _counts(record: "RunRecord") -> dict[int, list["Step"]]:
+    """The passes that have counted, by the number of turns after which they did.
+
+    A pass has no place among the turns. It ended after those of all passes that ended before it.
+    """
+    last: dict[tuple[str, int, int], int] = {}
+    for number, turn in enumerate(record.turns, 1):
+        last[node_path(turn.path, turn.node_id), turn.visit, turn.retry] = number
+    counts: dict[int, list[Step]] = {}
+    place = 0
+    for step in record.steps:
+        place = max(place, last.get((step.path, step.visit, step.retry), 0))
+        if step.vote is not None:
+            counts.setdefault(place, []).append(step)
+    return counts
+
+
+def _count(step: "Step") -> Iterator[Line]:
+    if step.vote is not None:
+        yield Line("")
+        yield from vote_lines(step.path, step.vote)
+
+
+def _turn(turn: "Turn", number: int, *, verbose: bool) -> Iterator[Line]:
     place = f" · round {turn.round}" if turn.round > 1 else ""
     place += f" · retry {turn.retry}" if turn.retry else ""
-    inner, _, _ = turn.path.rpartition(".")
-    role = f"{inner}.{turn.role}" if inner else turn.role
+    role, draw = speaker(turn.path, turn.node_id, turn.role)
     model = turn.model_resolved or turn.model_key or ""
-    yield _Line(f"\n━━ {number} · {role}{place} · {model}", "bold")
+    yield Line(f"\n━━ {number} · {role}{draw}{place} · {model}", "bold")
     if verbose:
         for message in turn.messages:
-            yield _Line(f"[{message.role}]", "dim italic")
-            yield _Line(message.content, "dim")
-        yield _Line("[answer]", "dim italic")
-        yield _Line(turn.text)
+            yield Line(f"[{message.role}]", "dim italic")
+            yield Line(message.content, "dim")
+        yield Line("[answer]", "dim italic")
+        yield Line(turn.text)
     if turn.error is not None:
-        yield _Line(f"✗ {turn.error.message}", "red")
+        yield Line(f"✗ {turn.error.message}", "red")
     else:
-        yield _Line(took(turn), "dim")
+        yield Line(took(turn), "dim")

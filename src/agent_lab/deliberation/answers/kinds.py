@@ -11,7 +11,7 @@ from string import ascii_lowercase
 from agent_lab.contracts import Language
 from agent_lab.deliberation.answers import kind_words as words
 from agent_lab.deliberation.answers.answer import AnswerKind
-from agent_lab.deliberation.answers.fences import without_blocks
+from agent_lab.deliberation.fences import without_blocks
 from agent_lab.deliberation.task_types import TaskType
 from agent_lab.deliberation.task_words import compiled
 from agent_lab.deliberation.tasks import analyze_task

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from agent_lab.deliberation.answers.answer import Answer, AnswerKind, ParsedBy
-from agent_lab.deliberation.answers.fences import fenced_blocks
 from agent_lab.deliberation.answers.numbers import last_number
 from agent_lab.deliberation.answers.slots import last_boxed, last_sentence, last_slot
 from agent_lab.deliberation.answers.values import Value, read_value
+from agent_lab.deliberation.fences import fenced_blocks
 
 
 class _Place(NamedTuple):

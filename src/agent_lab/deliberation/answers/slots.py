@@ -5,11 +5,17 @@ from typing import Final, NamedTuple
 
 from agent_lab.contracts import Language
 from agent_lab.deliberation.answers.answer import AnswerKind
-from agent_lab.deliberation.answers.fences import is_fence, without_blocks
+from agent_lab.deliberation.fences import is_fence, without_blocks
 
 _LINE: Final[dict[Language, str]] = {
-    "en": "End with one last line: the word ANSWER, a colon, and {what}.",
-    "es": "Termina con una última línea: la palabra RESPUESTA, dos puntos y {what}.",
+    "en": "Think first, in at most five short steps. End with one last line that begins with "
+    '"ANSWER:" and holds {what}.',
+    "es": "Piensa primero, en cinco pasos cortos como máximo. Termina con una última línea que "
+    'empiece por "RESPUESTA:" y tenga {what}.',
+}
+_TEXT: Final[dict[Language, str]] = {
+    "en": "Write the answer itself, ready to use, and no steps or plan towards it.",
+    "es": "Escribe la respuesta misma, lista para usar, sin pasos ni plan para llegar a ella.",
 }
 _WHAT: Final[dict[AnswerKind, dict[Language, str]]] = {
     "number": {"en": "only the number", "es": "solo el número"},
@@ -67,14 +73,13 @@ class Slot(NamedTuple):
 
 
 def format_clause(kind: AnswerKind, lang: Language) -> str:
-    """How a prompt asks for the answer's place: short and literal, for small models.
+    """How a prompt asks for the answer: short and literal, for small models.
 
-    It shows no example, since small models repeat the value of an example, and no quotes, since
-    they write them, too. Empty for an answer of kind `free`.
+    It shows no example, since small models repeat the value of an example.
     """
     if kind in _BLOCK:
         return _BLOCK[kind][lang]
-    return _LINE[lang].format(what=_WHAT[kind][lang]) if kind in _WHAT else ""
+    return _LINE[lang].format(what=_WHAT[kind][lang]) if kind in _WHAT else _TEXT[lang]
 
 
 def last_slot(text: str) -> Slot | None:

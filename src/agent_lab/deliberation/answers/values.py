@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from agent_lab.deliberation.answers.answer import AnswerKind
 from agent_lab.deliberation.answers.choices import read_choice, read_options
-from agent_lab.deliberation.answers.fences import fenced_blocks
 from agent_lab.deliberation.answers.normalisation import boolean_key, code_key, json_key, label_key
 from agent_lab.deliberation.answers.numbers import read_number
 from agent_lab.deliberation.answers.plain_text import LONGEST_VALUE, one_line, plain, unwrapped
+from agent_lab.deliberation.fences import fenced_blocks
 from agent_lab.deliberation.structured import json_values
 
 MOST_LABEL_WORDS = 10

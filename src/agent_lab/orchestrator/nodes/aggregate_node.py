@@ -79,7 +79,8 @@ def aggregate_node(config: NodeConfig, flow: FlowPlan) -> NodeFunction:
         if not texts and any(one.failure for one in poll.said):
             nothing = f"`{config.id}` has nothing to join."
             return {"failures": {config.id: ErrorInfo(code="not_asked", message=nothing)}}
-        order = presented(list(texts), reviewer=0, round=run.place.round, seed=run.seed)
+        reader = flow.place_in_group(config.id)
+        order = presented(list(texts), reviewer=reader, round=run.place.round, seed=run.seed)
         left, written = [texts[member] for member in order.shown], list[str]()
         lost, last = dict[str, ErrorInfo | None](), None
         while left or not lost:  # of a first layer there are no proposals yet

@@ -207,14 +207,17 @@ def _counted(
         ballots=tuple(ballots),
         shown={one.path: one.pair for one in made},
         tally=tally.model_copy(update={"invalid": {**tally.invalid, **unread}}),
-        flags=_flags(made, state, run),
+        flags=_flags(poll, made, state, run),
     )
 
 
-def _flags(made: Sequence[Comparison], state: AgentState, run: RunContext) -> tuple[str, ...]:
+def _flags(
+    poll: Poll, made: Sequence[Comparison], state: AgentState, run: RunContext
+) -> tuple[str, ...]:
     """That the judge is of a debater's family, which it may favour."""
-    unknown = KnownModel()
-    families = {run.known.get(model, unknown).family for model in state["models"].values()}
+    unknown, models = KnownModel(), state["models"]
+    spoke = [models[path] for one in poll.said for path in one.member.paths if path in models]
+    families = {run.known.get(model, unknown).family for model in spoke}
     own = {run.known.get(one.heard.turn.model_resolved, unknown).family for one in made}
     return ("judge_of_own_family",) if (families & own) - {""} else ()
 

@@ -26,7 +26,7 @@ from agent_lab.deliberation.stop_rules.stop import Standing
 from agent_lab.deliberation.trajectory import Decision, Positions, Round, decide
 from agent_lab.deliberation.votes import Vote
 from agent_lab.flows.conditions import Value
-from agent_lab.flows.flow_plan import FlowPlan, member_node
+from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import Name, NodeConfig
 from agent_lab.orchestrator.agent_state import AgentState, CastBallot, StateUpdate, failures_of
 from agent_lab.orchestrator.node_types import NodeFunction, node
@@ -252,7 +252,7 @@ def _cast(options: VoteOptions, flow: FlowPlan, state: AgentState) -> dict[str, 
     """By voter: its ballot; None: it was not cast."""
     failed = failures_of(state)
     return {
-        node_id.removesuffix(member_node("", name)) if name in flow.groups else node_id: None
+        flow.member_name(node_id, name): None
         if node_id in failed
         else state["ballots"].get(node_id)
         for name in options.ballots
@@ -299,6 +299,8 @@ def _failure(node_id: str, poll: Poll, tally: Tally) -> ErrorInfo | None:
     """Why there is nothing to go on with; a tie is decided elsewhere, or by nobody."""
     if tally.reason not in ("no_quorum", "no_votes") or not poll.is_keyed and not tally.eligible:
         return None
+    if not poll.answers:
+        return ErrorInfo(code="not_asked", message=f"`{node_id}` has nothing to count.")
     cast = tally.valid + tally.abstained
     return ErrorInfo(
         code=tally.reason,

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_lab.deliberation.answers.fences import fenced_blocks, is_fence, without_blocks
+from agent_lab.deliberation.fences import fenced_blocks, is_fence, without_blocks
 
 texts = st.lists(
     st.sampled_from(["```", "````", "~~~", "```json", "\n", "a", " ", "`"]), max_size=30
