@@ -1,9 +1,11 @@
 """Whether a vote of several answers beats one of them, on products of two one-digit numbers.
 
 python benchmarks/deliberation.py [--model KEY] [--items N] [--samples K] [--seed N]
+                                  [--prompt short|flow]
 
 Every question is one run of the flow `self_consistency` through the lab, in a home of its own, and
-all draws are taken. One sample is the first draw of the run; the vote is what the run has elected.
+all draws are taken; its prompt is a short one, since the flow's own is too much for models as small
+as the default one. One sample is the first draw of the run; the vote is what the run has elected.
 Beside them: the mean over all draws, one answer at temperature 0, and what the flow's own stop rule
 would have left of the same draws. It ends with 0 if the interval of vote minus one sample is above
 zero, else with 1. Needs the weights (`agent-lab models pull KEY`), no keys and no network.
@@ -21,7 +23,7 @@ from pathlib import Path
 from statistics import fmean
 from time import perf_counter
 
-from deliberation_items.asking import Asked, ask
+from deliberation_items.asking import FLOW, Asked, ask, flow_with
 from deliberation_items.figures import Gain, by_modal_share, cut, gain
 from deliberation_items.products import products
 
@@ -33,14 +35,11 @@ MODEL = "smollm2-135m"
 ITEMS, SAMPLES = 64, 9
 
 
-async def measure(model: str, items: int, samples: int, seed: int, home: Path) -> list[Asked]:
+async def measure(asked: argparse.Namespace, home: Path) -> list[Asked]:
     """Ask every question, one after the other.
 
     Args:
-        model: Key of the model.
-        items: How many questions.
-        samples: How many answers are drawn to each.
-        seed: Of the questions and of the draws.
+        asked: The arguments of the command.
         home: An empty folder, for the runs.
     """
     settings = load_settings(
@@ -48,8 +47,18 @@ async def measure(model: str, items: int, samples: int, seed: int, home: Path) -
         outputs_dir=home / "outputs",
         model_cache_dir=load_settings().weights_folder.resolve(),
     )
-    async with build(settings) as lab:
-        return [await ask(lab, model, samples, item) for item in products(items, seed)]
+    answers: list[Asked] = []
+    flow = flow_with(short=asked.prompt == "short")
+    async with build(settings, flows={FLOW: flow}) as lab:
+        for item in products(asked.items, asked.seed):
+            answers.append(await ask(lab, asked.model, asked.samples, item))
+            print(_progress(answers, asked.items), file=sys.stderr)
+    return answers
+
+
+def _progress(answers: Sequence[Asked], items: int) -> str:
+    one, vote = sum(a.right[0] for a in answers), sum(a.vote_right for a in answers)
+    return f"{len(answers)} of {items} questions; right: one sample {one}, vote {vote}"
 
 
 def text(answers: Sequence[Asked], vote: Gain, mean: Gain, seconds: float) -> Iterator[str]:
@@ -75,13 +84,13 @@ def text(answers: Sequence[Asked], vote: Gain, mean: Gain, seconds: float) -> It
     for name, (number, right) in by_modal_share(answers).items():
         yield f"| {name} | {number} | {f'{right:.3f}' if number else ''} |"
     yield ""
-    keys = [key for asked in answers for key in asked.draws]
-    guessed = sum(asked.guessed for asked in answers) / len(keys)
-    yield f"- draws that could be read: {1 - keys.count(None) / len(keys):.3f}, of them by their"
-    yield f"  last number alone: {guessed:.3f}"
-    saved = 1 - sum(c.calls for _, c in pairs) / len(keys)
-    yield f"- draws that the stop rule saves: {saved:.3f}; the same winner in "
-    yield f"  {fmean(c.winner == a.winner for a, c in pairs):.3f}"
+    drawn = samples * len(answers)
+    read = sum(key is not None for asked in answers for key in asked.draws) / drawn
+    guessed = sum(asked.guessed for asked in answers) / drawn
+    saved = 1 - sum(c.calls for _, c in pairs) / drawn
+    same = fmean(c.winner == a.winner for a, c in pairs)
+    yield f"- of the draws could be read: {read:.3f}, only by their last number: {guessed:.3f}"
+    yield f"- of the draws the stop rule saves: {saved:.3f}, with the same winner: {same:.3f}"
     yield f"- calls: {sum(asked.calls for asked in answers)}, seconds: {seconds:.0f}"
     yield f"- vote minus mean of samples: {_told(mean)}"
     word = "pass" if vote.low > 0 else "FAIL"
@@ -99,14 +108,15 @@ def main() -> int:
     parser.add_argument("--items", type=int, default=ITEMS, metavar="N", help=f"else {ITEMS}")
     parser.add_argument("--samples", type=int, default=SAMPLES, metavar="K", help=f"else {SAMPLES}")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of items and draws")
+    parser.add_argument("--prompt", choices=("short", "flow"), default="short", help="else short")
     asked = parser.parse_args()
+    if asked.items < 1:
+        parser.error("there must be at least one item")
     begun = perf_counter()
     try:
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)  # away from an `.env`
-            answers = asyncio.run(
-                measure(asked.model, asked.items, asked.samples, asked.seed, Path(folder))
-            )
+            answers = asyncio.run(measure(asked, Path(folder)))
     except AgentLabError as error:
         print(f"The benchmark cannot go on: {error}", file=sys.stderr)
         return 2

@@ -73,9 +73,7 @@ async def test_a_transcript_tells_what_was_said_counted_and_changed(settings: Se
     )
     assert ran.stdout.index("(b_drafter)") < blind < ran.stdout.index("(b_exchange)") < last
     assert "\n> # 35 / 5\n> ANSWER: 7\n" in ran.stdout[:blind]
-    assert "| `7` | a, b | 2 |" in ran.stdout[blind:last]
-    assert "| `8` | a, c | 2 |" in ran.stdout[last:]
-    assert (
-        "- a goes from `7` to `8`, which counts\n- b goes from `7` to `8`, which does not count"
-        in (ran.stdout[last:])
-    )
+    assert "| `7` | debater_a, debater_b | 2 |" in ran.stdout[blind:last]
+    assert "| `8` | debater_a, debater_c | 2 |" in ran.stdout[last:]
+    assert "- debater_a goes from `7` to `8`, which counts\n- debater_b goes" in ran.stdout[last:]
+    assert "`8`, which does not count: it does not say where" in ran.stdout[last:]

@@ -2,14 +2,18 @@
 
 from typing import NamedTuple
 
-from agent_lab.contracts import RunRecord, RunRequest
-from agent_lab.deliberation.votes import Vote
+from agent_lab.contracts import JsonObject, RunRecord, RunRequest
+from agent_lab.flows.graph_configs import FlowConfig, get_flow_config
 from agent_lab.lab import Lab
 from deliberation_items.products import Product
 
 FLOW = "self_consistency"
 MAX_TOKENS = 48
 """Of one answer: a product needs no more, and small models do not stop by themselves."""
+
+
+SHORT = "End with a last line like this one:\nANSWER: number"
+"""All that is asked beside the question, for models that longer words lead astray."""
 
 
 class Asked(NamedTuple):
@@ -25,8 +29,6 @@ class Asked(NamedTuple):
     guessed: int
     """Draws of which only the last number was taken."""
     calls: int
-    seconds: float
-    """Of the draws."""
 
     @property
     def right(self) -> tuple[bool, ...]:
@@ -45,6 +47,22 @@ class Asked(NamedTuple):
         return max(map(keys.count, keys), default=0) / len(self.draws)
 
 
+def flow_with(*, short: bool) -> FlowConfig:
+    """The shipped flow.
+
+    Args:
+        short: With a short prompt instead of its own.
+    """
+    flow = get_flow_config(FLOW)
+    if not short:
+        return flow
+    nodes = (
+        node.model_copy(update={"prompt_template": SHORT}) if node.id == "solver" else node
+        for node in flow.nodes
+    )
+    return flow.model_copy(update={"nodes": tuple(nodes)})
+
+
 async def ask(lab: Lab, model: str, samples: int, item: Product) -> Asked:
     """Ask one question.
 
@@ -57,15 +75,14 @@ async def ask(lab: Lab, model: str, samples: int, item: Product) -> Asked:
     record = await _run(lab, model, item, samples=samples)
     greedy = await _run(lab, model, item, temperature=0.0)
     vote = _vote(record)
-    draws = tuple(vote.positions.get(f"solver[{i}]") for i in range(samples))
+    keys = vote.get("positions", {})
     return Asked(
         item,
-        draws,
-        vote.tally.winner,
-        _vote(greedy).tally.winner,
-        sum(how == "last_number" for how in vote.parsed_by.values()),
+        tuple(keys.get(f"solver[{i}]") for i in range(samples)),
+        vote["tally"].get("winner"),
+        _vote(greedy)["tally"].get("winner"),
+        sum(how == "last_number" for how in vote.get("parsed_by", {}).values()),
         calls=len(record.turns) + len(greedy.turns),
-        seconds=sum(step.seconds for step in record.steps),
     )
 
 
@@ -86,7 +103,7 @@ async def _run(
     return await lab.runs.run(request)
 
 
-def _vote(record: RunRecord) -> Vote:
-    """What the run has counted."""
+def _vote(record: RunRecord) -> JsonObject:
+    """What the run has counted, as it is recorded."""
     [vote] = [step.vote for step in record.steps if step.vote is not None]
-    return Vote.model_validate(vote)
+    return vote

@@ -38,4 +38,4 @@ def products(number: int, seed: int) -> Iterator[Product]:
     for place in range(number):
         first, second = order[place % len(order)]
         # Draws of one run have the seeds that follow its own.
-        yield Product(first, second, seed=(seed + place) * 1_000)
+        yield Product(first, second, seed=seed * 1_000_000 + place * 1_000)

@@ -146,6 +146,20 @@ def test_the_events_of_a_stream_are_described(description: Any):
 
 
 @pytest.mark.parametrize(
+    ("field", "example"),
+    [
+        ("votes", [examples.VOTE]),
+        ("ballots", [examples.BALLOT]),
+        ("baseline", examples.BASELINE),
+    ],
+)
+def test_every_example_of_a_field_is_what_it_shows(description: Any, field: str, example: Any):
+    OrchestrateResponse.model_validate({**examples.ORCHESTRATE_ANSWER, field: example})
+    fields = description["components"]["schemas"]["OrchestrateResponse"]["properties"]
+    assert fields[field]["examples"] == [example]
+
+
+@pytest.mark.parametrize(
     ("model", "example"),
     [
         (InferenceRequest, examples.INFERENCE),

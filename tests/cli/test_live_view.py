@@ -47,6 +47,12 @@ def end(path: str, text: str = "") -> RunEvent:
     return event("TEXT_MESSAGE_END", messageId=f"{path}:0:0", turn=turn.model_dump(mode="json"))
 
 
+def counted(path: str, visit: int = 0) -> RunEvent:
+    tally = {"method": "plurality", "winner": "42", "scores": {"42": 1.0}, "valid": 1}
+    step = {"path": path, "visit": visit, "retry": 0, "vote": {"kind": "number", "tally": tally}}
+    return event("STEP_FINISHED", stepName=path, step=step)
+
+
 def shown(*events: RunEvent) -> str:
     """What the view has written once these have happened."""
     written = io.StringIO()
@@ -76,6 +82,44 @@ def test_the_head_says_which_round_and_which_retry_it_is(metadata: dict[str, Any
 def test_a_turn_within_an_inner_flow_is_told_apart():
     out = shown(begun("debate.creator"), start("debate.creator", "creator"))
     assert "━━ 1 · debate.creator · fake\n" in out
+
+
+def test_draws_of_one_role_are_told_apart():
+    out = shown(begun("solver"), start("solver[2]", "solver", node="solver"))
+    assert "━━ 1 · solver[2] · fake\n" in out
+
+
+def test_a_count_is_shown_behind_the_turns_that_it_counts():
+    out = shown(begun("a"), start("a"), piece("a", "A"), end("a"), counted("vote"))
+    assert out.index("A\n") < out.index("\n⚖ vote · blind · plurality: 42 won with 1 of 1 vote\n")
+
+
+def test_a_count_waits_for_the_turns_that_began_before_it_and_later_ones_for_the_count():
+    out = shown(
+        begun("a", "b", "c"),
+        start("a"),
+        start("b"),
+        piece("a", "A1 "),
+        end("b", "B1"),
+        counted("vote"),
+        start("c"),
+        piece("c", "C1"),
+        piece("a", "A2"),
+        end("a"),
+    )
+    places = [out.index(text) for text in ("A1 A2", "B1", "⚖ vote", "C1")]
+    assert places == sorted(places)
+
+
+def test_a_count_of_a_later_pass_is_another_one():
+    out = shown(begun("a"), start("a"), counted("vote", 0), counted("vote", 1), end("a", "A"))
+    assert out.count("⚖ vote") == 2
+    assert out.index("A\n") < out.index("⚖ vote")
+
+
+def test_a_run_that_stops_shows_the_counts_that_waited():
+    stopped = event("RUN_ERROR", code="cancelled", message="", result={})
+    assert "⚖ vote" in shown(begun("a"), start("a"), piece("a", "A"), counted("vote"), stopped)
 
 
 def test_one_who_is_not_in_the_cast_is_shown_all_the_same():
@@ -166,6 +210,9 @@ def test_the_last_turn_that_was_shown_is_known():
     view(end("a"))
     assert view.has_shown("B")
     assert not view.has_shown("A")
+    view(end("b"))
+    view(counted("vote"))
+    assert not view.has_shown("B")  # the count stands between
 
 
 @pytest.mark.parametrize(
@@ -192,6 +239,19 @@ def interleaved(turns: dict[str, list[RunEvent]], seed: int) -> Iterator[RunEven
         yield left[name].pop(0)
         if not left[name]:
             del left[name]
+
+
+def test_the_summary_says_what_the_run_is_compared_with():
+    written = io.StringIO()
+    record = RunRecord(
+        id="x", flow="f", flow_version="", status="completed", created_at=NOW, input="Why?",
+        lang="en", seed=1, summary="It ran.", stop_reason="completed",
+        baseline={"flow": "self_consistency", "model": "fake", "error": "It is gone."},
+    )  # fmt: skip
+    view = LiveView(verbose=False, console=plain_console(file=written, stderr=False))
+    view.summary(record, Path("nowhere"))
+    line = "\nbaseline · self_consistency on fake · failed: It is gone.\n"
+    assert written.getvalue() == line + "It ran.\n"
 
 
 @given(lengths=st.lists(st.integers(0, 4), min_size=1, max_size=5), seed=st.integers())

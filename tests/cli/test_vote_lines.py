@@ -90,10 +90,15 @@ async def test_a_change_with_a_reason_counts_and_one_without_does_not(settings: 
     }
     told = (await counts(settings, "debate", script))["vote"]
     assert told[0].startswith("⚖ vote · round 1 · plurality: 42 won with 2 of 3 votes")
-    assert told[1:3] == ["  42 · 2 votes · a, b", "  43 · 1 vote · c"]
+    assert told[1:3] == [
+        "  42 · 2 votes · debater_a, debater_b",
+        "  43 · 1 vote · debater_c",
+    ]
     follows, supported = told[3:5]
-    assert follows.startswith("  a: 42 → 41 · does not count: it does not say what was wrong")
-    assert supported.startswith('  b: 41 → 42 · supported · "6 × 7 = 41": 6 × 7 is 42, as')
+    assert follows.startswith(
+        "  debater_a: 42 → 41 · does not count: it does not say what was wrong"
+    )
+    assert supported.startswith('  debater_b: 41 → 42 · supported · "6 × 7 = 41": 6 × 7 is 42, as')
 
 
 async def test_the_way_from_the_blind_count_to_the_decision_is_told(settings: Settings):
@@ -114,11 +119,17 @@ async def test_ballots_on_texts_are_told_one_by_one(settings: Settings):
     }
     told = (await counts(settings, "consensus", script, SLOGAN))["vote"]
     assert "blind · borda: " in told[0]
-    assert " points" in told[1]
-    [reasoned] = [line for line in told if line.startswith("  a votes: ")]
-    assert reasoned.count(" > ") == 2
+    assert sorted(line.partition(" · ")[0] for line in told[1:4]) == [
+        "  model_a",
+        "  model_b",
+        "  model_c",
+    ]
+    assert all(" point" in line for line in told[1:4])
+    [reasoned] = [line for line in told if line.startswith("  model_a votes: ")]
+    ranked = reasoned.removeprefix("  model_a votes: ").removesuffix(" · short")
+    assert sorted(ranked.split(" > ")) == ["model_a", "model_b", "model_c"]
     assert reasoned.endswith(" · short")
-    assert "  not counted (unreadable): b" in told
+    assert "  not counted (unreadable): model_b" in told
 
 
 @pytest.mark.parametrize(
@@ -128,7 +139,7 @@ async def test_ballots_on_texts_are_told_one_by_one(settings: Settings):
         (("B", "A"), "  41 or 42: 42 in both orders"),
         (
             ("A", "A"),
-            "  41 or 42: 41 where 41 comes first, 42 where 42 comes first: the orders do not agree",
+            "  41 or 42: the orders do not agree: 41 where 41 comes first, 42 where 42 comes first",
         ),
     ],
 )
@@ -154,8 +165,8 @@ async def test_a_verdict_that_cannot_be_read_is_told(settings: Settings):
 
 
 async def test_texts_that_equal_no_other_are_not_counted(settings: Settings):
-    script = {"debater_a": "Bread.", "debater_b": "Warm.", "debater_c": "We bake."}
-    script |= {role: [text, text, "A > B > C"] for role, text in script.items()}
+    drafts = {"debater_a": "Bread.", "debater_b": "Warm.", "debater_c": "We bake."}
+    script = {role: [text, text, "A > B > C"] for role, text in drafts.items()}
     told = (await counts(settings, "debate", script, SLOGAN))["gate"]
     assert told[0].endswith(": texts that equal no other, nothing to count")
 
@@ -172,6 +183,34 @@ async def test_texts_that_equal_no_other_are_not_counted(settings: Settings):
 def test_the_head_says_what_came_of_it(tally: JsonObject, said: str):
     head, *_ = lines_of(vote_of(tally=tally))
     assert said in head
+
+
+def test_a_text_is_named_by_its_author_and_its_beginning_told_once():
+    candidates = [{"id": "a", "display": "Warm bread since six.", "members": ["a"]}]
+    tally = {"method": "borda", "winner": "a", "order": ["a"], "scores": {"a": 3.0}}
+    told = lines_of(vote_of(kind="free", candidates=candidates, tally=tally))
+    assert told == [
+        "⚖ vote · blind · borda: a won with 3 points",
+        "  a · 3 points · Warm bread since six.",
+    ]
+
+
+def test_long_answers_leave_room_for_what_a_judge_says():
+    first, second = "def f(): return 1 + 1", "def f(): return 2 + 2"
+    candidates = [{"id": key, "display": key, "members": [key]} for key in (first, second)]
+    ballots = [{"voter": "j[0]", "verdict": first}, {"voter": "j[1]", "verdict": second}]
+    told = lines_of(
+        vote_of(
+            kind="code",
+            candidates=candidates,
+            ballots=ballots,
+            shown={"j[0]": [first, second], "j[1]": [second, first]},
+            tally={"method": "judge", "winner": first, "order": [], "scores": {first: 1.0}},
+        )
+    )
+    assert told[-1].startswith(
+        "  def f(): return… or def f(): return…: the orders do not agree: def f(): return… where "
+    )
 
 
 def test_what_was_counted_beside_the_flow_is_told_apart():

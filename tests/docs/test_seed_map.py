@@ -62,8 +62,3 @@ def test_keys_that_are_said_to_be_the_same_are_settings_and_the_others_are_none(
         keys = set(KEY.findall(row.split(" | ")[0]))
         assert keys
         assert keys & settings == (set() if "*not yet*" in row else keys)
-
-
-@pytest.mark.parametrize("name", ["/cache"])
-def test_what_is_not_yet_there_is_said_to_be(name: str):
-    assert "*not yet*" in next(line for line in TEXT.splitlines() if name in line)

@@ -212,3 +212,129 @@ def test_nodes_run_beside_each_other_unless_a_condition_chooses(
     edges: str, one: str, other: str, both: bool
 ):
     assert course_of(edges).may_both_run(one, other) is both
+
+
+# --- groups -------------------------------------------------------------------------------------
+
+SETTLED = {"op": "eq", "left": {"var": "settled"}, "right": True}
+OPEN = {"op": "eq", "left": {"var": "settled"}, "right": False}
+
+
+def grouped(
+    *edges: tuple[str, str, Any], members: str = "xyz", loops: Any = (), entry: str = "gate"
+) -> Course:
+    """A course in which each node with a capital letter is a group of these members."""
+    ids = sorted({entry, *(end for edge in edges for end in edge[:2])})
+    group = {"members": {member: {} for member in members}}
+    flow = FlowConfig.model_validate(
+        {
+            "name": "test",
+            "nodes": [{"id": i.lower(), "group": group} if i.isupper() else {"id": i} for i in ids],
+            "edges": [
+                {"source": source.lower(), "target": target.lower(), "condition": condition}
+                for source, target, condition in edges
+            ],
+            "loops": loops,
+            "entry_point": entry.lower(),
+        }
+    )
+    return Course(plan_flow(flow))
+
+
+def test_a_condition_leads_to_all_members_of_a_group_or_to_none():
+    course = grouped(("gate", "E", OPEN), ("E", "end", None))
+    steps, _ = walk(course, {"settled": False})
+    assert steps == [["gate"], ["x_e", "y_e", "z_e"], ["end"]]
+    steps, _ = walk(course, {"settled": True})
+    assert steps == [["gate"]]
+
+
+def test_of_two_groups_behind_a_node_the_condition_chooses_one():
+    course = grouped(("gate", "E", OPEN), ("gate", "F", None), ("E", "end", None))
+    steps, _ = walk(course, {"settled": False})
+    assert steps == [["gate"], ["x_e", "y_e", "z_e"], ["end"]]
+    steps, _ = walk(course, {"settled": True})
+    assert steps == [["gate"], ["x_f", "y_f", "z_f"]]
+
+
+def test_edges_with_the_same_condition_are_taken_together_and_the_first_that_holds_alone():
+    course = grouped(
+        ("gate", "a", OPEN), ("gate", "b", SETTLED), ("gate", "c", OPEN), ("gate", "d", None)
+    )
+    assert walk(course, {"settled": False})[0] == [["gate"], ["a", "c"]]
+    assert walk(course, {"settled": True})[0] == [["gate"], ["b"]]
+    assert walk(course, {"settled": None})[0] == [["gate"], ["d"]]
+
+
+def test_members_behind_a_condition_run_beside_each_other_and_those_of_another_one_do_not():
+    course = grouped(("gate", "E", OPEN), ("gate", "F", SETTLED))
+    assert course.may_both_run("x_e", "y_e")
+    assert not course.may_both_run("x_e", "x_f")
+
+
+ROUNDS = [
+    {
+        "id": "rounds",
+        "first": "e",
+        "last": "vote",
+        "max_rounds": 3,
+        "until": SETTLED,
+        "reason": "agreement",
+    }
+]
+DEBATE = (("gate", "E", OPEN), ("E", "B", None), ("B", "vote", None), ("vote", "end", None))
+
+
+def test_a_loop_that_begins_with_a_group_runs_all_of_it_in_every_round():
+    course = grouped(*DEBATE, loops=ROUNDS)
+    [loop] = course.loops_of("x_e")
+    assert course.begins(loop) == ("x_e", "y_e", "z_e")
+    members = {f"{member}_{group}" for member in "xyz" for group in "eb"}
+    assert course.body(loop) == members | {"vote"}
+    assert [course.passes(i) for i in ("gate", "x_e", "z_b", "vote", "end")] == [1, 3, 3, 3, 1]
+    steps, stops = walk(course, {"settled": False})
+    one_round = [["x_e", "y_e", "z_e"], ["x_b", "y_b", "z_b"], ["vote"]]
+    assert steps == [["gate"], *one_round * 3, ["end"]]
+    assert stops == {"rounds": "max_rounds"}
+
+
+def test_a_loop_that_begins_with_a_group_ends_by_its_rule_after_a_complete_round():
+    course = grouped(("gate", "E", None), *DEBATE[1:], loops=ROUNDS)
+    steps, stops = walk(course, {"settled": True})
+    assert steps == [["gate"], ["x_e", "y_e", "z_e"], ["x_b", "y_b", "z_b"], ["vote"], ["end"]]
+    assert stops == {"rounds": "agreement"}
+
+
+def test_a_loop_behind_a_condition_that_does_not_hold_is_left_out_as_a_whole():
+    course = grouped(*DEBATE, loops=ROUNDS)
+    steps, stops = walk(course, {"settled": True})
+    assert steps == [["gate"]]
+    assert stops == {}
+
+
+def test_a_hard_stop_ends_a_loop_of_a_group_after_its_round():
+    course = grouped(*DEBATE, loops=ROUNDS)
+    steps, stops = walk(course, {"settled": False}, lambda node: "budget")
+    assert [step for step in steps if "x_e" in step] == [["x_e", "y_e", "z_e"]]
+    assert stops == {"rounds": "budget"}
+
+
+def test_a_flow_can_begin_with_a_loop_of_a_group():
+    loops = [{"id": "layers", "first": "e", "last": "vote", "max_rounds": 2}]
+    course = grouped(("E", "vote", None), ("vote", "end", None), loops=loops, entry="E")
+    steps, _ = walk(course)
+    assert steps == [*[["x_e", "y_e", "z_e"], ["vote"]] * 2, ["end"]]
+
+
+def test_a_group_of_one_is_a_group():
+    course = grouped(*DEBATE, members="x", loops=ROUNDS)
+    steps, _ = walk(course, {"settled": False})
+    assert steps == [["gate"], *[["x_e"], ["x_b"], ["vote"]] * 3, ["end"]]
+
+
+@given(st.integers(1, 6), st.integers(1, 6))
+def test_loops_of_groups_take_no_more_steps_than_is_promised(members: int, rounds: int):
+    loops = [{**ROUNDS[0], "max_rounds": rounds}]
+    course = grouped(*DEBATE, members="uvwxyz"[:members], loops=loops)
+    steps, _ = walk(course, {"settled": False})
+    assert len(steps) == 2 + 3 * rounds <= course.most_steps

@@ -440,3 +440,73 @@ def test_equal_flows_and_inputs_give_equal_plans(who: list[Any], depth: int):
         assert len(ids) == len(set(ids))
         ends = {end for edge in first.edges for end in (edge.source, edge.target)}
         assert ends == set(ids)
+
+
+# --- roles of members ---------------------------------------------------------------------------
+
+TWO_GROUPS = flow(
+    node("drafter", group={"members": {"a": {"role": "model_a"}, "b": {"role": "model_b"}}}),
+    node("ballot", group={"members": {"a": {"role": "model_a"}, "b": {"role": "model_b"}}}),
+    node("judge", "Judge."),
+    edges="drafter-ballot, ballot-judge",
+)
+
+
+def test_a_member_of_several_groups_is_one_role_in_all_of_them():
+    plan = planned(TWO_GROUPS)
+    assert [(n.id, n.speaker) for n in plan.nodes] == [
+        ("a_drafter", "model_a"),
+        ("b_drafter", "model_b"),
+        ("a_ballot", "model_a"),
+        ("b_ballot", "model_b"),
+        ("judge", "judge"),
+    ]
+    assert plan.roles() == ["model_a", "model_b", "judge"]
+
+
+def test_a_role_of_the_group_is_that_of_members_without_one():
+    members: Json = {"a": {"role": "own"}, "b": {}}
+    plan = planned(flow(node("e", role="everybody", group={"members": members})))
+    assert [n.speaker for n in plan.nodes] == ["own", "everybody"]
+
+
+def test_a_described_member_brings_its_role_and_its_model():
+    who: Json = {"who": {"type": "members", "default": []}}
+    content = flow(
+        node("e", group={"members": {"a": {"role": "model_a"}}, "chosen": {"input": "who"}}),
+        inputs=who,
+    )
+    own = {"id": "z", "role": "guest", "model": "beta"}
+    plan = planned(content, who=["a", own])
+    assert [(n.speaker, n.model) for n in plan.nodes] == [("model_a", None), ("guest", "beta")]
+
+
+def test_every_member_has_a_place_in_its_group():
+    plan = planned(TWO_GROUPS)
+    places = {n.id: plan.place_in_group(n.id) for n in plan.nodes}
+    assert places == {"a_drafter": 0, "b_drafter": 1, "a_ballot": 0, "b_ballot": 1, "judge": 0}
+
+
+@pytest.mark.parametrize(
+    ("roles", "names"),
+    [
+        (("model_a", "model_b"), ["model_a", "model_b"]),
+        # Roles that tell nobody apart are no names.
+        (("model", "model"), ["a", "b"]),
+        (("model_a", ""), ["a", "b"]),
+        (("", ""), ["a", "b"]),
+    ],
+)
+def test_members_are_called_by_roles_of_their_own_else_by_their_ids(
+    roles: tuple[str, str], names: list[str]
+):
+    members: Json = {i: {"role": role} for i, role in zip("ab", roles, strict=True)}
+    plan = planned(flow(node("e", group={"members": members}), "judge", edges="e-judge"))
+    assert [plan.member_name(i, "e") for i in plan.groups["e"]] == names
+    assert plan.member_name("judge", "judge") == "judge"
+
+
+def test_a_loop_may_name_a_group_as_its_first():
+    content = flow(group("e", "x", "y"), "b", edges="e-b", loops=[loop("e", "b")])
+    plan = planned(content)
+    assert Course(plan).begins(plan.loops[0]) == ("x_e", "y_e")

@@ -590,6 +590,31 @@ CASES: dict[str, Case] = {
         "The edge `b` → `d` leaves the loop `rounds`.",
         "Only `c` can be its way out.",
     ),
+    "an edge leads into a loop behind the group that begins it": Case(
+        flow(
+            "a",
+            group("e", "x", "y"),
+            "b",
+            "c",
+            edges="a-e, a-b, e-b, b-c",
+            loops=[loop("e", "b")],
+        ),
+        flow("a", group("e", "x", "y"), "b", "c", edges="a-e, e-b, b-c", loops=[loop("e", "b")]),
+        "broken_loop",
+        "b",
+        "loops[0]",
+        "The edge `a` → `b` enters the loop `rounds`.",
+        "Only `e` can be its way in.",
+    ),
+    "a member of the group that begins a loop leaves it": Case(
+        flow(group("e", "x", "y"), "b", "c", edges="e-b, e?-c, b-c", loops=[loop("e", "b")]),
+        flow(group("e", "x", "y"), "b", "c", edges="e-b, b-c", loops=[loop("e", "b")]),
+        "broken_loop",
+        "e",
+        "loops[0]",
+        "The edge `e` → `c` leaves the loop `rounds`.",
+        "Only `b` can be its way out.",
+    ),
     "two loops overlap": Case(
         flow(*"abc", edges="a-b, b-c", loops=[loop("a", "b"), loop("b", "c") | {"id": "other"}]),
         flow(*"abc", edges="a-b, b-c", loops=[loop("a", "c"), loop("b", "c") | {"id": "other"}]),
@@ -1421,6 +1446,23 @@ RIGHT = {
     ),
     "a group within a loop": flow(
         "a", group("e", "x", "y"), "b", edges="a-e, e-b", loops=[loop("a", "b")]
+    ),
+    "a loop that begins with a group": flow(
+        "a",
+        group("e", "x", "y"),
+        "b",
+        "c",
+        edges="a-e, e-b, b-c",
+        loops=[loop("e", "b", until=is_equal("x_e_status", "ok"))],
+    ),
+    "a loop that begins with the group that begins the flow": flow(
+        group("e", "x", "y"), "b", edges="e-b", loops=[loop("e", "b")]
+    ),
+    "a loop of two groups": flow(
+        group("e", "x", "y"), group("f", "x", "y"), "b", edges="e-f, f-b", loops=[loop("e", "b")]
+    ),
+    "a condition that leads to a group": flow(
+        "a", group("e", "x", "y"), "b", edges="a?-e, e-b", output=["b", "a"]
     ),
     "groups one after the other": flow(
         group("e", "x", "y"), group("f", "v", "w"), "b", edges="e-f, f-b"

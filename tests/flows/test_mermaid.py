@@ -225,3 +225,29 @@ def test_no_text_can_leave_its_label(names: list[str], texts: list[str]):
 def test_a_label_holds_no_sign_with_a_meaning(text: str):
     without_entities = re.sub(r"#\d+;", "", escaped(text))
     assert not set(without_entities) & set('"`<>&#;:%{}[]()|\\/$*-.@~\n\r\t')
+
+
+def test_a_loop_that_begins_with_a_group_goes_back_to_each_of_its_members():
+    group = {"members": {"x": {}, "y": {}}}
+    config = FlowConfig.model_validate(
+        {
+            "name": "test",
+            "entry_point": "a",
+            "nodes": [{"id": "a"}, {"id": "e", "group": group}, {"id": "b"}],
+            "edges": [
+                {"source": "a", "target": "e", "condition": compare("eq", True, "a_settled")},
+                {"source": "e", "target": "b"},
+            ],
+            "loops": [{"id": "rounds", "first": "e", "last": "b", "max_rounds": 2}],
+        }
+    )
+    lines = [line.strip() for line in mermaid(plan_flow(config), "en").splitlines()]
+    assert "n_b -.-> n_x_e" in lines
+    assert "n_b -.-> n_y_e" in lines
+    begin = next(i for i, line in enumerate(lines) if line.startswith("subgraph"))
+    inside = lines[begin + 1 : lines.index("end", begin)]
+    assert [line.split("(")[0] for line in inside] == ["n_x_e", "n_y_e", "n_b"]
+    # A condition that leads to a group leads to each of its members, and is said each time.
+    said = [line for line in lines if line.startswith("n_a -->|")]
+    assert [line.rsplit(" ", 1)[1] for line in said if "else" not in line] == ["n_x_e", "n_y_e"]
+    assert len({line.split("|")[1] for line in said if "else" not in line}) == 1

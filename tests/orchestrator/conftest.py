@@ -80,7 +80,7 @@ class Stage(NamedTuple):
 
     @property
     def turns(self) -> list[Turn]:
-        return self.log.turns
+        return list(self.log.turns)
 
     @property
     def roles(self) -> list[str]:

@@ -66,7 +66,7 @@ def answering(answer: object) -> str:
 
 
 def drafted(
-    task: str = NUMBER, lang: Language = "en", /, node: str = "drafter", **answers: object
+    task: str = NUMBER, lang: Language = "en", node: str = "drafter", /, **answers: object
 ) -> AgentState:
     """The state in which members have answered; None: the member failed; a text: as it is."""
     return said_in(begun(task, lang), node, **answers)

@@ -22,6 +22,7 @@ from agent_lab.contracts import Attachment, Language
 from agent_lab.errors import ProviderUnavailableError
 from agent_lab.flows.graph_configs import FLOW_CONFIGS, FlowConfig, get_flow_config
 from agent_lab.orchestrator.any_gateway import as_gateway
+from agent_lab.orchestrator.node_types import NODES
 from agent_lab.orchestrator.outcome import FlowOutcome
 from tests.conftest import FIXED_SECRET
 from tests.orchestrator.conftest import (
@@ -38,6 +39,7 @@ from tests.orchestrator.conftest import (
     speaker,
     staged,
 )
+from tests.orchestrator.councils import VOTING
 
 ENTRY = {
     "consensus": 3,
@@ -535,17 +537,8 @@ async def test_attachments_are_shown_once_whatever_they_hold(count: int):
     assert CANARY not in outside_fences(prompt)
 
 
-def test_what_the_flow_of_these_tests_holds_is_every_type_of_node():
-    types = {node.type for node in GAUNTLET.nodes}
-    assert types == {
-        "critique",
-        "execution",
-        "flow",
-        "history_reader",
-        "output_validator",
-        "refine",
-        "splitter",
-        "summary",
-        "task_analyzer",
-    }
+def test_what_the_flows_of_these_tests_hold_is_every_type_of_node():
+    flows = [GAUNTLET, *map(get_flow_config, VOTING)]  # these in test_injected_drafts.py
+    types = {node.type for flow in flows for node in flow.nodes}
+    assert types | {"human", "resource_monitor"} == set(NODES.names())
     assert isinstance(GAUNTLET, FlowConfig)

@@ -16,6 +16,7 @@ from agent_lab.flows.graph_configs import (
     LoopConfig,
     NodeConfig,
     get_challenge_flow_config,
+    get_flow_config,
 )
 from agent_lab.orchestrator.flow_metrics import (
     build_api_response,
@@ -32,12 +33,21 @@ from agent_lab.providers.registries.strategy_registry import StrategyRegistry
 from tests.conftest import service_of
 
 CHALLENGE = plan_flow(get_challenge_flow_config())
+CONSENSUS = plan_flow(get_flow_config("consensus"))
+APPLES = "How many apples are 6 bags of 7 apples?"
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
-MODELS = {"creator": "first", "challenger": "second", "refiner": "third"}
+MODELS = {
+    "creator": "first",
+    "challenger": "second",
+    "refiner": "third",
+    "model_b": "second",
+    "model_c": "third",
+}
 REFUSED = {"first": ["top_k"], "second": ["seed"], "third": ["top_k"]}
 DEBATE: Mapping[str, str] = {"creator": "the draft", "challenger": "weak", "refiner": "the end"}
 GONE = ProviderUnavailableError("`second` is gone.")
 LONG = "0123456789" * 30
+PREFERS_THE_SECOND = ['{"reason": "", "preference": "B"}', '{"reason": "", "preference": "A"}']
 
 
 class Clock:
@@ -57,8 +67,13 @@ def slow(text: str, seconds_a_word: float) -> ScriptedReply:
     return ScriptedReply(text, delay_s=seconds_a_word)
 
 
-async def ran(settings: Settings, script: Script, flow: FlowConfig = CHALLENGE) -> RunRecord:
-    """Run a flow on three models, each with parameters that it refuses."""
+async def ran(
+    settings: Settings, script: Script, flow: FlowConfig = CHALLENGE, **asked: object
+) -> RunRecord:
+    """Run a flow on three models, each with parameters that it refuses.
+
+    `asked` is what is asked beside the flow, over what all tests ask.
+    """
     clock = Clock()
     provider = ScriptedProvider(script, sleep=clock.sleep)
     entries = [
@@ -74,9 +89,12 @@ async def ran(settings: Settings, script: Script, flow: FlowConfig = CHALLENGE) 
         settings=settings,
         weights=WeightsStore.from_settings(settings),
     )
-    runs = service_of(gateway, {flow.name: flow}, settings.outputs_dir, now=clock.now)
+    shipped = ("self_consistency", "consensus")
+    flows = {**{name: get_flow_config(name) for name in shipped}, flow.name: flow}
+    runs = service_of(gateway, flows, settings.outputs_dir, now=clock.now)
     models = {role: MODELS.get(role, "first") for role in flow.roles()}
-    return await runs.run(RunRequest(flow=flow.name, input="hello", models=models))
+    request = {"flow": flow.name, "input": "hello", "models": models, **asked}
+    return await runs.run(RunRequest.model_validate(request))
 
 
 async def test_the_times_of_nodes_are_offsets_from_the_start_of_the_run(settings: Settings):
@@ -203,6 +221,93 @@ async def test_a_node_with_several_turns_shows_its_last_text_and_all_of_its_time
 )
 async def test_the_model_is_the_author_of_the_answer(settings: Settings, script, author: str):
     assert build_api_response(await ran(settings, script), CHALLENGE)["model"] == author
+
+
+@pytest.mark.parametrize(
+    ("script", "author"),
+    [
+        ({"model_a": "ANSWER: 41", "model_b": "b: 42", "model_c": "c: 42"}, "second"),
+        (
+            {
+                "model_a": "ANSWER: 41",
+                "model_b": GONE,
+                "model_c": "c: 42",
+                "judge": PREFERS_THE_SECOND,
+            },
+            "third",
+        ),
+        ({"model_a": GONE, "model_b": GONE, "model_c": "c: 42"}, "third"),
+    ],
+    ids=["the winner of a vote", "the choice of a judge", "the only draft"],
+)
+async def test_the_answer_of_a_vote_is_the_text_of_the_member_that_wrote_it(
+    settings: Settings, script: Script, author: str
+):
+    record = await ran(settings, script, CONSENSUS, input=APPLES)
+    assert "42" in record.output
+    assert build_api_response(record, CONSENSUS)["model"] == author
+
+
+async def test_a_text_that_won_is_known_without_the_reason_that_stood_before_it(
+    settings: Settings,
+):
+    debate = plan_flow(get_flow_config("debate"))
+    wrong, better = "6 × 7 = 41.\nANSWER: 41", "36 and 6 more.\nANSWER: 42"
+    reason = 'CHANGED "6 × 7 = 41": 6 × 7 is 42, as 36 and 6 more'
+    script: Script = {
+        "debater_a": [wrong, f"{reason}\n{better}"],
+        "debater_b": ["ANSWER: 42", "ANSWER: 42"],
+    }
+    models = {"debater_a": "second", "debater_b": "third"}
+    inputs = {"debaters": ["a", "b"]}
+    record = await ran(
+        settings, script, debate, input=APPLES, model="first", models=models, inputs=inputs
+    )
+    assert record.output == better
+    assert build_api_response(record, debate)["model"] == "second"
+
+
+async def test_what_a_baseline_took_is_in_the_figures_but_in_no_node_of_the_flow(
+    settings: Settings,
+):
+    script = {**DEBATE, "solver": "I think so."}
+    alone = await ran(settings, DEBATE)
+    record = await ran(settings, script, baseline="self_consistency", seed=1)
+    answer = build_api_response(record, CHALLENGE)
+    plain = build_api_response(alone, CHALLENGE)
+    assert answer["baseline"]["usage"]["completion_tokens"] > 0
+    took = answer["baseline"]["usage"]["completion_tokens"]
+    assert answer["usage"]["completion_tokens"] == plain["usage"]["completion_tokens"] + took
+    assert answer["metrics"]["tokens_generated"] == answer["usage"]["completion_tokens"]
+    for part in ("workers_executed", "quality_score"):
+        assert answer["metrics"][part] == plain["metrics"][part]
+    assert [node["tokens_generated"] for node in answer["flow"]["nodes"]] == [
+        node["tokens_generated"] for node in plain["flow"]["nodes"]
+    ]
+    assert (answer["votes"], answer["ballots"]) == ([], [])  # those of the baseline are its own
+    assert answer["model"] == "third"
+    drawn = len(record.turns) - len(alone.turns)
+    assert record.summary.startswith(f"{len(record.turns)} turns in 0.0 s, {drawn} of them the ")
+    assert "baseline" not in alone.summary
+
+
+async def test_votes_and_ballots_are_told_under_the_node_that_counted(settings: Settings):
+    script = {"model_a": "ANSWER: 41", "model_b": "ANSWER: 42", "model_c": "ANSWER: 42"}
+    inner = FlowConfig(
+        name="outer",
+        nodes=(NodeConfig(id="inner", type="flow", config={"flow": "consensus"}),),
+        entry_point="inner",
+    )
+    for flow, node in ((CONSENSUS, "vote"), (inner, "inner.vote")):
+        record = await ran(settings, script, flow, input=APPLES, model="first", models={})
+        answer = build_api_response(record, plan_flow(flow))
+        [vote] = answer["votes"]
+        assert (vote["node"], vote["tally"]["winner"]) == (node, "42")
+        assert [(ballot["node"], ballot["choice"]) for ballot in answer["ballots"]] == [
+            (node, "41"),
+            (node, "42"),
+            (node, "42"),
+        ]
 
 
 async def test_a_parameter_that_any_turn_dropped_is_listed_once(settings: Settings):

@@ -248,3 +248,75 @@ async def test_every_shipped_flow_passes_its_tests_which_reach_every_way(name: s
     assert [c.name for c in found.cases if c.failures] == []
     assert found.cases
     assert (found.node_coverage, found.edge_coverage) == (1.0, 1.0)
+
+
+NEVER_SETTLED = {"op": "eq", "left": {"var": "gate_output"}, "right": "go on"}
+
+
+def grouped_loop(rounds: int) -> FlowConfig:
+    """A condition that leads to a group, with which a loop begins."""
+    members: JsonObject = {"members": {"x": {"role": "debater_x"}, "y": {"role": "debater_y"}}}
+    content = flow_of(
+        speaker("gate"),
+        speaker("e", group=members),
+        speaker("end", "{e_outputs}"),
+        edges="e-end",
+        output=("end", "gate"),
+        loops=({"id": "l", "first": "e", "last": "end", "max_rounds": rounds},),
+    ).model_dump(mode="json")
+    content["edges"].insert(0, {"source": "gate", "target": "e", "condition": NEVER_SETTLED})
+    return FlowConfig.model_validate(content)
+
+
+async def test_the_ways_back_to_a_group_are_counted_for_each_member():
+    said = {"gate": "go on", "debater_x": "x", "debater_y": "y", "end": "z"}
+    expect = {"path": ["gate", ["x_e", "y_e"], "end", ["y_e", "x_e"], "end"], "calls": 7}
+    found = await report({"script": said, "expect": expect}, flow=grouped_loop(2))
+    assert found.cases[0].failures == ()
+    assert (found.node_coverage, found.edge_coverage) == (1.0, 1.0)
+    once = await report({"script": said, "expect": {}}, flow=grouped_loop(1))
+    assert once.untaken_edges == ("end → x_e", "end → y_e")
+    assert once.edge_coverage == pytest.approx(4 / 6)
+
+
+async def test_the_ways_to_a_group_are_untaken_where_the_condition_never_holds():
+    found = await report({"script": {"gate": "enough"}, "expect": {}}, flow=grouped_loop(2))
+    assert found.unreached_nodes == ("x_e", "y_e", "end")
+    assert set(found.untaken_edges) == {
+        "gate → x_e",
+        "gate → y_e",
+        "x_e → end",
+        "y_e → end",
+        "end → x_e",
+        "end → y_e",
+    }
+
+
+async def test_prompts_of_draws_and_repair_calls_are_looked_at_by_their_paths():
+    flow = flow_of(
+        speaker("solver", "Solve.", type="samples", config={"samples": 2, "answer": "free"}),
+        speaker(
+            "voter",
+            "{candidates}",
+            type="ballot",
+            config={"answers": ["solver"]},
+            role="judge_of_all",
+        ),
+        edges="solver-voter",
+        output=("solver",),
+    )
+    test = {
+        "input": "Write a slogan for a bakery.",
+        "script": {"solver": ["Warm.", "Bread."], "judge_of_all": ["Both.", "RANKING: A > B"]},
+        "expect": {
+            "prompts": {
+                "solver[0]": {"contains": ["Solve."]},
+                "solver[1]": {"contains": ["Solve."]},
+                "voter": {"contains": ["Warm.", "Bread."]},
+                "voter.repair": {"contains": ["Both."], "lacks": ["Warm."]},
+            },
+            "calls": 4,
+            "path": ["solver", "voter"],
+        },
+    }
+    assert (await report(test, flow=flow)).cases[0].failures == ()

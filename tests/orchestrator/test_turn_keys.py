@@ -76,7 +76,7 @@ class Flows:
     def _node(self, depth: int, **fields: Any) -> Made:
         node_id = self._id()
         made = Made(node_id, node_id)
-        kind = self._draw(st.sampled_from(["role", "role", "judge", "flow"]))
+        kind = self._draw(st.sampled_from(["role", "role", "judge", "flow", "samples", "ballot"]))
         node = speaker(node_id)
         if kind == "judge":
             check = {"check": "judge", "question": "?"}
@@ -84,6 +84,10 @@ class Flows:
             node = {"id": node_id, "type": "output_validator", "config": config}
         elif kind == "flow":
             node = {"id": node_id, "type": "flow", "config": {"flow": "inner"}}
+        elif kind == "samples":
+            node = speaker(node_id, type="samples", config={"samples": 2})
+        elif kind == "ballot":  # and its repair call
+            node = speaker(node_id, type="ballot", config={"answers": ["start"]})
         made.nodes.append({**node, **fields})
         return made
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 WIDTH = 100
 """Characters of a line; longer ones go on in the next."""
 LONGEST_ANSWER, LONGEST_REASON = 48, 72
+LONGEST_COMPARED = 16
+"""Characters of an answer of which a line tells several times."""
 MOST_LISTED = 12
 """Candidates, or ballots, that are listed."""
 VOICES = ("plurality", "threshold", "unanimity", "approval", "judge")
@@ -41,8 +43,8 @@ def vote_lines(path: str, vote: "JsonObject") -> Iterator[Line]:
     """
     pieces = [f"⚖ {path.removeprefix('@')}", *_when(vote), *_came_out(vote)]
     yield from _wrapped(pieces, "bold")
-    yield from _capped([*_candidates(vote)])
-    yield from _capped([*_ballots(vote)])
+    yield from _capped(list(_candidates(vote)))
+    yield from _capped(list(_ballots(vote)))
     yield from map(_detail, _comparisons(vote))
     yield from map(_detail, _trajectory(vote))
     yield from map(_detail, _notes(vote))
@@ -131,10 +133,12 @@ def _candidates(vote: "JsonObject") -> Iterator[str]:
     """Each option with what it got, and whose it is."""
     tally, whose = vote["tally"], _whose(vote)
     scores = tally.get("scores", {})
-    for option in tally.get("order") or [c["id"] for c in vote.get("candidates", ())]:
+    texts = {c["id"]: c.get("display", "") for c in vote.get("candidates", ())}
+    for option in tally.get("order") or texts:
         got = [_amount(scores[option], tally)] if option in scores else []
-        members = [", ".join(whose[option])] if whose.get(option, [option]) != [option] else []
-        yield " · ".join([_name(vote, option), *got, *members])
+        members = ", ".join(whose.get(option, ()))
+        more = _short(texts.get(option, "")) if vote["kind"] == "free" else members
+        yield " · ".join([_name(vote, option), *got, *([more] if more else [])])
 
 
 def _whose(vote: "JsonObject") -> dict[str, list[str]]:
@@ -187,7 +191,8 @@ def _comparisons(vote: "JsonObject") -> Iterator[str]:
     for voters in pairs.values():
         orders = [vote["shown"][voter] for voter in voters]
         said = [verdicts.get(voter) for voter in voters]
-        yield f"{' or '.join(_name(vote, o) for o in orders[0])}: {_verdict(vote, orders, said)}"
+        pair = " or ".join(_name(vote, option, LONGEST_COMPARED) for option in orders[0])
+        yield f"{pair}: {_verdict(vote, orders, said)}"
 
 
 def _verdict(
@@ -196,16 +201,16 @@ def _verdict(
     def named(option: str | None) -> str:
         if option is None:
             return "nothing that can be read"
-        return _name(vote, option) if option else "neither"
+        return _name(vote, option, LONGEST_COMPARED) if option else "neither"
 
     if len(said) > 1 and len(set(said)) == 1:
         return f"{named(said[0])} in both orders"
     each = [
-        f"{named(one)} where {_name(vote, order[0])} comes first"
+        f"{named(one)} where {named(order[0])} comes first"
         for order, one in zip(orders, said, strict=True)
     ]
     both_read = len(said) > 1 and None not in said
-    return ", ".join(each) + (": the orders do not agree" if both_read else "")
+    return ("the orders do not agree: " if both_read else "") + ", ".join(each)
 
 
 def _trajectory(vote: "JsonObject") -> Iterator[str]:
@@ -244,12 +249,12 @@ def _notes(vote: "JsonObject") -> Iterator[str]:
         yield f"read only when asked once more: {', '.join(repaired)}"
 
 
-def _name(vote: "JsonObject", option: str | None) -> str:
-    """An option as people read it."""
+def _name(vote: "JsonObject", option: str | None, most: int = LONGEST_ANSWER) -> str:
+    """An option as people read it: an answer, or whose text it is."""
     if option is None:
         return "nobody"
     shown = {c["id"]: c.get("display", "") for c in vote.get("candidates", ())}
-    return _short(shown.get(option) or option)
+    return _short((shown.get(option) if vote["kind"] != "free" else "") or option, most)
 
 
 def _short(text: str, most: int = LONGEST_ANSWER) -> str:

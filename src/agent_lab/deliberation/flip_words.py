@@ -20,6 +20,7 @@ prefieren unanime unanimidad segun comun entre opiniones responde responden resp
 contestan contestaron dio llego obtuvo cree
 """
 _EMPTY = """
+quote quotes quoted word words phrase line palabra palabras cita citas citada citadas frase linea
 the this that these those it its is are was were be been being am my mine me we our you they them
 their he she his her of to in on at by from with for as and or but not no so than then thus
 therefore hence because since if which who what have has had do does did can could should would must

@@ -36,6 +36,8 @@ MOST_REASONS, MOST_QUOTES, LONGEST_LINE = 20, 5, 2_000
 _CHANGED = re.compile(
     rf"(?i)(?:{MARK})*+(?:I(?:\shave|['’]ve)?\s|he\s)?(?:changed?|cambi(?:o|ó|é|ado))(?!\w)(.*)"
 )
+SLOT_WORDS = frozenset({"answer", "respuesta", "final"})
+"""The marker of an answer alone is no place in a text."""
 _ID = re.compile(r"(?i)(?<!\w)C([0-9]{1,6})(?!\w)")
 _SUM = re.compile(r"[0-9)]\s?[=+*×·÷^<>−-]|[=+*×·÷^<>−-]\s?[0-9(]")
 
@@ -166,7 +168,17 @@ def _quote(match: re.Match[str]) -> str:
 
 
 def _stands(quote: str, place: str) -> bool:
-    return len(quote) > 1 and bool(_words(quote)) and find_quote(quote, place) is not None
+    says_where = bool(_words(quote) - SLOT_WORDS)
+    return len(quote) > 1 and says_where and find_quote(quote, place) is not None
+
+
+def without_reasons(text: str) -> str:
+    """An answer without the lines that say why it has changed; as it is if nothing else is there.
+
+    They are for the debate: whoever asked wants the answer.
+    """
+    kept = [line for line in text.splitlines() if not _CHANGED.match(line)]
+    return "\n".join(kept).strip() or text
 
 
 def _says_something(claim: str, keys: set[str]) -> bool:

@@ -48,7 +48,7 @@ async def with_baseline(
         nothing = "No tokens were counted that votes could take."
         return outcome._replace(baseline={"flow": FLOW, "model": model, "error": nothing})
     wish = str(plan.values.get(ANSWER_INPUT, "auto"))
-    inputs = {"samples": MOST_SAMPLES - 1, "tokens": tokens, "answer": wish}
+    inputs = {"samples": MOST_SAMPLES - 1, "tokens": tokens, "stop": "none", "answer": wish}
     alone = replace(
         run,
         prefix=PREFIX,

@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
 
 from agent_lab.contracts import Turn
 from agent_lab.deliberation.answers.kinds import choice_labels
 from agent_lab.deliberation.answers.reading import read_answer
 from agent_lab.deliberation.context import unfenced
 from agent_lab.deliberation.stop_rules.standard import default_rule, draws_until_possible
-from agent_lab.deliberation.stop_rules.stop import Rule, Standing, Stop
+from agent_lab.deliberation.stop_rules.stop import Rule, Standing, Stop, rule_of
 from agent_lab.orchestrator.agent_state import AgentState
 from agent_lab.orchestrator.poll import WantedKind
 from agent_lab.orchestrator.prompts import wanted_kind
@@ -22,7 +21,7 @@ class Draws:
         samples: How many there can be.
         tokens: Tokens that all of them together may take; 0: any.
         answer: What kind of answer is wanted.
-        stop: `none`: all are drawn, whatever they say.
+        stop: The stop rule; `auto`: the usual one for so many, `none`: all are drawn.
         state: The run so far.
     """
 
@@ -31,7 +30,7 @@ class Draws:
         samples: int,
         tokens: int,
         answer: WantedKind,
-        stop: Literal["auto", "none"],
+        stop: str,
         state: AgentState,
     ) -> None:
         self.turns: list[Turn] = []
@@ -43,7 +42,7 @@ class Draws:
         self._kind = wanted_kind(answer, state)
         self._labels = choice_labels(state["user_input"]) if self._kind == "choice" else ()
         self._votes: Counter[str] = Counter()
-        self._stops = stop != "none" and self._kind != "free"
+        self._stop = "none" if self._kind == "free" else stop
 
     def next_wave(self) -> range:
         """The samples to draw next, at the same time; empty: no more.
@@ -56,7 +55,7 @@ class Draws:
         size = left
         if self._tokens and not drawn:
             size = 1  # what one takes, nobody knows yet
-        elif self._stops:
+        elif self._stop != "none":
             rule, standing = self._rule_and_standing(left)
             self.stopped = rule(standing) if drawn else None
             size = 0 if self.stopped else draws_until_possible(rule, standing)
@@ -87,4 +86,6 @@ class Draws:
             # More than half of those asked must have given an answer that counts.
             to_quorum=max(0, asked - 2 * self._votes.total() + 1),
         )
-        return default_rule(standing.eligible), standing
+        if self._stop == "auto":
+            return default_rule(standing.eligible), standing
+        return rule_of(self._stop), standing

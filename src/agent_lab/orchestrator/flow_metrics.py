@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from agent_lab.contracts import ErrorInfo, JsonObject, Language, RunRecord, Step, Turn, Usage
 from agent_lab.deliberation.context import unfenced
+from agent_lab.deliberation.flips import without_reasons
 from agent_lab.deliberation.votes import ballots_of
 from agent_lab.flows.flow_plan import FlowPlan, plan_flow
 from agent_lab.flows.graph_configs import NodeConfig, get_challenge_flow_config
@@ -219,8 +220,11 @@ def _author(record: RunRecord, flow: FlowPlan) -> str:
             return spoken[node_id].model_resolved
         if _chose(node_id, record):
             break
-    same = (turn for turn in spoken.values() if unfenced(turn.text) == record.output)
-    return next((turn.model_resolved for turn in same), "")
+    for turn in spoken.values():
+        text = unfenced(turn.text)
+        if record.output in (text, without_reasons(text)):
+            return turn.model_resolved
+    return ""
 
 
 def _chose(node_id: str, record: RunRecord) -> bool:

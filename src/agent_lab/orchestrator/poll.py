@@ -10,6 +10,7 @@ from agent_lab.contracts import Language
 from agent_lab.deliberation.answers.answer import Answer, AnswerKind
 from agent_lab.deliberation.answers.kinds import choice_labels
 from agent_lab.deliberation.answers.reading import read_answer
+from agent_lab.deliberation.flips import without_reasons
 from agent_lab.deliberation.presentation import Presentation, presented
 from agent_lab.deliberation.votes import Candidate
 from agent_lab.flows.catalogue import NodeOptions
@@ -23,6 +24,8 @@ from agent_lab.orchestrator.run_context import RunContext
 WantedKind: TypeAlias = Literal[AnswerKind, "auto"]
 ASKED = "asked"
 """The value of a node that draws several answers: how many draws it has asked for."""
+DEFAULT_SAMPLES = 5
+"""How many draws such a node makes at the most, where it does not say."""
 
 
 LONGEST_LINE = 80
@@ -49,7 +52,7 @@ class PollOptions(NodeOptions):
     def most_members(self, plan: FlowPlan) -> int:
         """How many members there can be."""
         draws = {
-            node.id: int(node.config.get("samples", 1))
+            node.id: int(node.config.get("samples", DEFAULT_SAMPLES))
             for node in plan.nodes
             if node.type == "samples"
         }
@@ -99,9 +102,9 @@ class Poll(NamedTuple):
     def text_of(self, candidate: str) -> str:
         """A text that gives an answer: one of the last, else one that a member has given up."""
         if candidate in self.texts:
-            return self.texts[candidate]
+            return without_reasons(self.texts[candidate])
         given = (text for one in self.said for text in (one.text, one.before) if text is not None)
-        return next(text for text in given if self.read(text).key == candidate)
+        return without_reasons(next(t for t in given if self.read(t).key == candidate))
 
     def authors(self) -> dict[str, tuple[str, ...]]:
         """By candidate: whose it is."""

@@ -14,11 +14,10 @@ from agent_lab.deliberation.presentation import label, presented
 from agent_lab.flows.graph_configs import FlowConfig, get_flow_config
 from agent_lab.providers.base import ProviderCall
 from tests.deliberation.test_presentation import FOUR, level_at_the_top, ranked
-from tests.e2e.simulated.trials import Engine, prompt_of, seed_of, share_error
+from tests.e2e.simulated.trials import FEW_AND_MANY, Engine, prompt_of, seed_of, share_error
 from tests.orchestrator.conftest import fences
 
 TASK = "Write a slogan for a bakery."
-TRIALS = 100
 
 
 def slogan(author: str) -> str:
@@ -65,7 +64,7 @@ def order(trial: int, reviewer: int) -> tuple[str, ...]:
 
 
 async def winners(
-    own_vote: OwnVote, first_slot: float = 0, self_bonus: float = 0
+    own_vote: OwnVote, trials: int, first_slot: float = 0, self_bonus: float = 0
 ) -> list[tuple[str, str]]:
     """By trial of the engine: the best and the elected; each trial is as the simulated one."""
     engine = Engine(
@@ -76,7 +75,7 @@ async def winners(
         ties=["seeded"],
     )
     found = []
-    for trial in range(TRIALS):
+    for trial in range(trials):
         best, rankings = ranked(trial, order, first_slot, self_bonus)
         tied = level_at_the_top(rankings, own_counts=own_vote != "exclude")
         ran = await engine.run(trial)
@@ -84,7 +83,7 @@ async def winners(
         assert {ballot.voter: list(ballot.ranking or ()) for ballot in vote.ballots} == rankings
         assert vote.shown == {author: order(trial, i) for i, author in enumerate(FOUR)}
         assert sorted(vote.tally.tied) == sorted(tied)
-        winner = tied[0] if len(tied) == 1 else draw(tied, seed_of(trial))
+        winner = draw(tied, seed_of(trial))
         assert (vote.tally.winner, ran.outcome.output) == (winner, slogan(winner))
         assert (ran.calls, ran.outcome.stop_reason) == (8, "completed")
         found.append((best, winner))
@@ -92,14 +91,16 @@ async def winners(
 
 
 def assert_share(found: list[bool], reference: float) -> None:
-    assert sum(found) / TRIALS == pytest.approx(reference, abs=share_error(reference, TRIALS))
+    bound = share_error(reference, len(found))
+    assert sum(found) / len(found) == pytest.approx(reference, abs=bound)
 
 
-async def test_a_rotated_order_lets_the_best_win_more_often_than_a_shared_one():
-    found = await winners("exclude", first_slot=2)
+@pytest.mark.parametrize("trials", FEW_AND_MANY)
+async def test_a_rotated_order_lets_the_best_win_more_often_than_a_shared_one(trials: int):
+    found = await winners("exclude", trials, first_slot=2)
     assert_share([best == winner for best, winner in found], 0.591)
     assert sum(best == winner for best, winner in found) > sum(
-        map(best_wins_in_a_shared_order, range(TRIALS))
+        map(best_wins_in_a_shared_order, range(trials))
     )
 
 
@@ -109,15 +110,19 @@ def best_wins_in_a_shared_order(trial: int) -> bool:
     return draw(tied, seed_of(trial)) == best
 
 
+@pytest.mark.parametrize("trials", FEW_AND_MANY)
 @pytest.mark.parametrize(("own_vote", "share"), [("auto", 0.701), ("exclude", 0.643)])
-async def test_the_best_wins_as_often_as_the_reference_says(own_vote: OwnVote, share: float):
+async def test_the_best_wins_as_often_as_the_reference_says(
+    own_vote: OwnVote, share: float, trials: int
+):
     """By default the own vote of one of four counts."""
-    assert_share([best == winner for best, winner in await winners(own_vote)], share)
+    assert_share([best == winner for best, winner in await winners(own_vote, trials)], share)
 
 
+@pytest.mark.parametrize("trials", FEW_AND_MANY)
 @pytest.mark.parametrize(("own_vote", "share"), [("auto", 0.358), ("exclude", 0.247)])
 async def test_who_praises_itself_wins_more_often_only_where_own_votes_count(
-    own_vote: OwnVote, share: float
+    own_vote: OwnVote, share: float, trials: int
 ):
-    found = await winners(own_vote, self_bonus=3)
+    found = await winners(own_vote, trials, self_bonus=3)
     assert_share([winner == FOUR[0] for _best, winner in found], share)

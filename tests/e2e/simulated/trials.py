@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from math import sqrt
 from typing import NamedTuple
 
+import pytest
 from pydantic import JsonValue
 
 from agent_lab.contracts import RunRequest
@@ -25,6 +26,8 @@ from agent_lab.providers.provider_gateway import ProviderGateway
 from tests.conftest import FIXED_SECRET
 
 TASK = "How many apples are 6 bags of 7 apples?"
+FEW_AND_MANY = (50, pytest.param(400, marks=pytest.mark.heavy))
+"""Trials of the engine for each case."""
 SIMULATED = 20_000
 """Trials of a simulation that is compared with a reference number."""
 Member = Callable[[int, ProviderCall], str]
@@ -93,7 +96,7 @@ def elected(keys: Sequence[str], trial: int) -> str:
     """The commonest key; one of several such is drawn."""
     counted = Counter(keys)
     level = [key for key, votes in counted.items() if votes == max(counted.values())]
-    return level[0] if len(level) == 1 else draw(level, seed_of(trial))
+    return draw(level, seed_of(trial))
 
 
 def share_error(share: float, trials: int) -> float:

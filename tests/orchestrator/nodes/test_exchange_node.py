@@ -253,8 +253,8 @@ async def test_flips_of_a_round_are_all_kept_whoever_changes_beside_whom():
     assert outcome.state is not None
     flips = outcome.state["flips"]
     assert sorted((f.member, f.from_key, f.to_key) for f in flips) == [
-        ("a", "41", "44"),
-        ("b", "43", "44"),
-        ("c", "42", "44"),
+        ("debater_a", "41", "44"),
+        ("debater_b", "43", "44"),
+        ("debater_c", "42", "44"),
     ]
     assert outcome.outputs["winner"] == "44"

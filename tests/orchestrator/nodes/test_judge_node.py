@@ -71,7 +71,7 @@ async def test_every_pair_is_judged_in_both_orders():
     assert vote.tally.winner == "b"
     assert vote.tally.scores == {"a": 0, "b": 4, "c": 2}
     assert update["outputs"]["judge"] == "slogan b"
-    assert update["values"] == {"judge_winner": "b", "judge_consistent": 1.0}
+    assert update["values"] == {"judge_winner": "slogan b", "judge_consistent": 1.0}
     assert [turn.path for turn in stage.turns] == [f"judge[{i}]" for i in range(6)]
     assert vote.shown == {
         f"judge[{i}]": tuple(text.split()[-1] for text in p) for i, p in enumerate(pairs)

@@ -356,7 +356,7 @@ async def test_texts_are_counted_by_the_members_ballots():
     vote, update = await counted(council(), ballots(texts("abc"), a="bca", b="bac", c="cba"))
     assert vote.tally.method == "borda"
     assert vote.tally.scores == {"a": 1, "b": 5, "c": 3}
-    assert update["outputs"]["vote"] == "slogan b"
+    assert update["outputs"]["vote"] == update["values"]["vote_winner"] == "slogan b"
     assert [b.voter for b in vote.ballots] == ["a", "b", "c"]
     assert vote.shown == dict.fromkeys("abc", ("a", "b", "c"))
     assert (vote.agreement, update["values"]["vote_unparsed"]) == (None, 0)
@@ -502,8 +502,17 @@ async def test_what_a_step_records_is_the_whole_vote(name: str, task: str):
     assert recorded
 
 
+@pytest.mark.parametrize("problem", ["unreadable", "repeated_option", "wrong_form", "off_scale"])
+async def test_why_nothing_counts_survives_the_record(problem: str):
+    state = ballots(texts("abc"), a="abc", b="abc", c="cab")
+    state = updated(state, {"ballots": {"c_ballot": CastBallot(None, ("a", "b", "c"), problem)}})
+    vote, _ = await counted(council(), state)
+    recorded = vote.model_dump(mode="json", exclude_defaults=True)
+    assert Vote.model_validate(recorded) == vote
+
+
 async def test_the_record_of_a_debate_has_ballots_positions_flips_and_who_was_absent():
-    said = {
+    said: dict[str, Any] = {
         "debater_a": ["6 x 7 = 41.\nANSWER: 41", 'CHANGED "6 x 7 = 41": 36 + 6\nANSWER: 42'],
         "debater_b": [answering(42), ProviderUnavailableError("gone")],
         "debater_c": [answering(43), "no idea"],
@@ -511,16 +520,16 @@ async def test_the_record_of_a_debate_has_ballots_positions_flips_and_who_was_ab
     stage = staged(said, request={"input": NUMBER})
     await ran(get_flow_config("debate"), stage)
     [vote] = [Vote.model_validate(s.vote) for s in stage.log.steps if s.path == "vote" and s.vote]
-    assert vote.positions == {"a": "42", "c": None}
-    assert [(b.voter, b.choice) for b in vote.ballots] == [("a", "42")]
+    assert vote.positions == {"debater_a": "42", "debater_c": None}
+    assert [(b.voter, b.choice) for b in vote.ballots] == [("debater_a", "42")]
     assert vote.decision is not None
     [change] = vote.decision.flips
     assert (change.member, change.from_key, change.to_key, change.supported) == (
-        "a",
+        "debater_a",
         "41",
         "42",
         True,
     )
-    assert vote.decision.positions == {"a": "42", "b": "42", "c": "43"}
+    assert vote.decision.positions == {"debater_a": "42", "debater_b": "42", "debater_c": "43"}
     assert vote.tally.winner == "42"
-    assert vote.flags == ("earlier_answer: b",)
+    assert vote.flags == ("earlier_answer: debater_b",)

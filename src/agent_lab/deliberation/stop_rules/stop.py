@@ -6,7 +6,10 @@ the ledger of issues are watched elsewhere; their reasons stand here for the ord
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Annotated, NamedTuple, TypeAlias
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from agent_lab.contracts import Contract
 from agent_lab.deliberation.trajectory import Round
@@ -76,6 +79,25 @@ class StopRule(Contract):
 STOP_RULES: Registry[type[StopRule]] = Registry(
     "stop rule", ("agent_lab.deliberation.stop_rules",), "_rule", "agent_lab.stop_rules"
 )
+
+
+def known_rule(name: str) -> str:
+    """The name of a rule.
+
+    Raises:
+        PydanticCustomError: There is no such rule.
+    """
+    if name not in STOP_RULES.names():
+        listed = ", ".join(f"`{known}`" for known in sorted(STOP_RULES.names()))
+        raise PydanticCustomError(
+            "stop_rule",
+            "there is no stop rule `{name}`; there are {listed}",
+            {"name": name, "listed": listed},
+        )
+    return name
+
+
+RuleName: TypeAlias = Annotated[str, AfterValidator(known_rule)]
 
 
 def rule_of(name: str, parameters: Mapping[str, object] | None = None) -> StopRule:

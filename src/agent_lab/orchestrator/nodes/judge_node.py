@@ -132,7 +132,9 @@ def _judged(
     """The candidates that are compared."""
     votes = state["votes"].get(options.vote or "", ())
     level = votes[-1].tally.tied if votes else ()
-    ids = sorted(c.id for c in poll.candidates if not level or c.id in level)
+    # Where one leads, but not by enough, the others are compared with it.
+    is_tie = len(level) > 1
+    ids = sorted(c.id for c in poll.candidates if not is_tie or c.id in level)
     # Seeded, so that a run that is resumed compares the same.
     draw = random.Random(f"{run.seed} judged")  # noqa: S311 - no secret
     return tuple(sorted(draw.sample(ids, min(options.most, len(ids)))))

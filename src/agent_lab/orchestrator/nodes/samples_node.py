@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from agent_lab.contracts import ErrorInfo
 from agent_lab.deliberation.context import unfenced
+from agent_lab.deliberation.stop_rules.stop import RuleName
 from agent_lab.flows.catalogue import NodeOptions
 from agent_lab.flows.conditions import Value
 from agent_lab.flows.flow_plan import FlowPlan
@@ -20,7 +21,7 @@ from agent_lab.orchestrator.draws import Draws
 from agent_lab.orchestrator.members import sample_path
 from agent_lab.orchestrator.node_types import NodeFunction, node
 from agent_lab.orchestrator.outcome import limit_stop
-from agent_lab.orchestrator.poll import ASKED, WantedKind
+from agent_lab.orchestrator.poll import ASKED, DEFAULT_SAMPLES, WantedKind
 from agent_lab.orchestrator.prompts import Prompt
 from agent_lab.orchestrator.run_context import RunContext
 from agent_lab.orchestrator.turns import take_turn
@@ -29,7 +30,7 @@ from agent_lab.orchestrator.turns import take_turn
 class SamplesOptions(NodeOptions):
     """How many answers are drawn."""
 
-    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES - 1)] = 5
+    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES - 1)] = DEFAULT_SAMPLES
     """At the most."""
     tokens: Annotated[int, Field(ge=0)] = 0
     """Read and written, that all draws together may take: of further ones there are as many as
@@ -37,9 +38,9 @@ class SamplesOptions(NodeOptions):
     """
     answer: WantedKind = "auto"
     """What kind of answer is wanted: votes on equal answers are what ends the drawing."""
-    stop: Literal["auto", "none"] = "auto"
-    """`auto`: no further answer is drawn once the vote is settled: up to 7 samples when nobody can
-    catch up with the leader any more, with more of them when it is 95 % likely to win.
+    stop: Literal["auto", "none"] | RuleName = "auto"
+    """When no further answer is drawn. `auto`: of up to 7 samples once nobody can catch up with the
+    leader any more, of more once it is 95 % likely to win. `none`: all are drawn.
     """
 
     @override

@@ -3,8 +3,9 @@
 What is counted, who was absent, how a tie was decided and which stop rule has fired is recorded.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -21,8 +22,7 @@ from agent_lab.deliberation.ballots.choosing import (
     refuse_choice_of_texts,
 )
 from agent_lab.deliberation.ballots.counting import count
-from agent_lab.deliberation.stop_rules.agreement_rule import AgreementRule
-from agent_lab.deliberation.stop_rules.stop import Standing
+from agent_lab.deliberation.stop_rules.stop import RuleName, Standing, any_of, rule_of
 from agent_lab.deliberation.trajectory import Decision, Positions, Round, decide
 from agent_lab.deliberation.votes import Vote
 from agent_lab.flows.conditions import Value
@@ -56,8 +56,8 @@ class VoteOptions(PollOptions):
     """Whether ballots count on the voter's own candidate; `auto`: not with 5 or more voters."""
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """By member: what its ballot weighs in the method `weighted`; 1 where it is not named."""
-    settled_by: tuple[Literal["agreement"], ...] = ()
-    """The stop rules that end the deliberation: `<node>_settled` says whether one has."""
+    settled_by: tuple[RuleName, ...] = ()
+    """The stop rules that each end the deliberation: `<node>_settled` says whether one has."""
     agreement: Share = 0.8
     """Of the rule `agreement`: least share of the members who give the same answer."""
 
@@ -150,7 +150,7 @@ class _Count:
         tally = self._tally_of(poll.positions)
         decision = None
         if self._earlier:
-            rounds = [Round(round=v.round, positions=v.positions) for v in self._earlier]
+            rounds = _rounds(self._earlier)
             rounds.append(Round(round=self._round, positions=poll.positions))
             decision = decide(rounds, self._state["flips"], lambda p: self._tally_of(p).winner)
             tally = self._tally_of(decision.positions)
@@ -229,16 +229,18 @@ class _Count:
         """The stop rules that fire."""
         if tally.reason == "no_quorum":
             return ("no_quorum",)
-        poll = self._poll
-        if not poll.is_keyed or "agreement" not in self._options.settled_by:
+        poll, options = self._poll, self._options
+        if not poll.is_keyed:
             return ()
         standing = Standing(
-            votes={},
+            votes=Counter(key for key in poll.positions.values() if key is not None),
             remaining=0,
             eligible=len(poll.eligible),
-            rounds=(Round(round=self._round, positions=poll.positions),),
+            rounds=(*_rounds(self._earlier), Round(round=self._round, positions=poll.positions)),
         )
-        stop = AgreementRule(theta=self._options.agreement)(standing)
+        parameters = {"agreement": {"theta": options.agreement}}
+        rules = [rule_of(name, parameters.get(name)) for name in options.settled_by]
+        stop = any_of(rules)(standing)
         return () if stop is None else stop.reasons()
 
 
@@ -246,6 +248,10 @@ def _earlier(node_id: str, options: VoteOptions, state: AgentState) -> tuple[Vot
     """The counts that led here, the blind one first."""
     first = state["votes"].get(options.first or "", ())
     return (*first, *state["votes"].get(node_id, ())) if first else ()
+
+
+def _rounds(votes: Sequence[Vote]) -> list[Round]:
+    return [Round(round=vote.round, positions=vote.positions) for vote in votes]
 
 
 def _cast(options: VoteOptions, flow: FlowPlan, state: AgentState) -> dict[str, CastBallot | None]:
