@@ -123,13 +123,13 @@ async def test_the_kinds_of_answers_are_described_down_to_their_fields(serve: Se
         _, described = await served.get("/openapi.json")
     schemas = described["components"]["schemas"]
     fields = schemas["OrchestrateResponse"]["properties"]
-    assert fields["votes"]["items"] == {"$ref": "#/components/schemas/CountedVote"}
+    assert fields["votes"]["items"] == {"$ref": "#/components/schemas/Vote"}
     assert fields["ballots"]["items"] == {"$ref": "#/components/schemas/CountedBallot"}
     assert fields["baseline"]["anyOf"][0] == {"$ref": "#/components/schemas/Baseline"}
     assert schemas["FinishedStep"]["properties"]["vote"]["anyOf"][0] == {
-        "$ref": "#/components/schemas/CountedVote"
+        "$ref": "#/components/schemas/Vote"
     }
-    for name in ("CountedVote", "CountedTally", "CountedBallot", "Decision", "Flip", "Baseline"):
+    for name in ("Vote", "Tally", "CountedBallot", "Decision", "Flip", "Baseline"):
         assert schemas[name]["properties"]
     for request in ("OrchestrateRequest", "StartRequest"):
         assert {"baseline", "cache"} <= set(schemas[request]["properties"])

@@ -776,7 +776,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
 }
 
 
-UNMEASURABLE_S = 0.1
+UNMEASURABLE_S = 1.0
 """What says nothing: a collection of garbage takes as long."""
 
 

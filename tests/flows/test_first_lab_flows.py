@@ -6,7 +6,7 @@ and 11 have further ones of the whole debate in tests/e2e.
 
 import copy
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -154,7 +154,7 @@ async def play(
     *,
     builder: GraphBuilder | None = None,
     **request: Any,
-) -> tuple[FlowOutcome, list[Turn], ScriptedProvider]:
+) -> tuple[FlowOutcome, Sequence[Turn], ScriptedProvider]:
     """Run a flow on scripted turns of three models."""
     config = content if isinstance(content, FlowConfig) else read_flow(content)
     provider, collector = ScriptedProvider(script), Collector()
@@ -174,7 +174,7 @@ async def play(
     return outcome, collector.turns, provider
 
 
-def prompts(turns: list[Turn]) -> dict[str, str]:
+def prompts(turns: Sequence[Turn]) -> dict[str, str]:
     """By path: the last prompt that was sent."""
     return {turn.path: turn.messages[-1].content for turn in turns}
 

@@ -36,6 +36,7 @@ from agent_lab.contracts.local_models import (
     UnloadReason,
 )
 from agent_lab.contracts.runs import (
+    BESIDE,
     Attachment,
     Budget,
     FlowBudget,
@@ -49,6 +50,7 @@ from agent_lab.contracts.runs import (
 from agent_lab.contracts.weights import PullProgress
 
 __all__ = [
+    "BESIDE",
     "MOST_TOKENS",
     "Attachment",
     "Attempt",

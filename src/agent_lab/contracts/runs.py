@@ -21,6 +21,8 @@ from agent_lab.contracts.generation import Attempt, ErrorInfo, Message, Timings,
 
 RunStatus = Literal["queued", "running", "waiting", "completed", "failed", "cancelled"]
 TurnStatus = Literal["ok", "failed"]
+BESIDE = "@"
+"""Begins the paths of what a run has done beside its flow: its baseline. No node's id begins so."""
 
 
 class Turn(Contract):
@@ -177,6 +179,7 @@ class RunRecord(Contract):
     issues: tuple[JsonObject, ...] = ()
     ballots: tuple[JsonObject, ...] = ()
     usage: Usage = Usage()
+    """Of all turns, those of a baseline included."""
     price_table: str = ""
     """Name and version of the table that prices came from; empty: the registry's own figures."""
     metrics: JsonObject = Field(default_factory=dict)

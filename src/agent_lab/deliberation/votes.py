@@ -1,8 +1,8 @@
 """One count as it is recorded: who answered what, which ballots were cast, what came of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-from agent_lab.contracts import Contract, JsonObject
+from agent_lab.contracts import BESIDE, Contract, JsonObject, Step
 from agent_lab.deliberation.agreement import Agreement
 from agent_lab.deliberation.answers.answer import AnswerKind
 from agent_lab.deliberation.ballots.ballot import Ballot, Tally
@@ -49,7 +49,19 @@ class Vote(Contract):
     """What a reader should know: answers that were guessed, judges of the debaters' family."""
 
 
-def ballots_of(votes: Sequence[JsonObject]) -> tuple[JsonObject, ...]:
+def votes_of(steps: Iterable[Step]) -> tuple[JsonObject, ...]:
+    """What the nodes of a run have counted, in order, each with its node's path.
+
+    What a run has counted beside its flow is its baseline's.
+    """
+    return tuple(
+        {**step.vote, "node": step.path}
+        for step in steps
+        if step.vote is not None and not step.path.startswith(BESIDE)
+    )
+
+
+def ballots_of(votes: Iterable[JsonObject]) -> tuple[JsonObject, ...]:
     """All ballots of some recorded votes, each with the node that counted it."""
     return tuple(
         {"node": vote["node"], **ballot} for vote in votes for ballot in vote.get("ballots", ())

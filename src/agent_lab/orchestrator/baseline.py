@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
-from agent_lab.contracts import Turn
+from agent_lab.contracts import BESIDE, Turn
 from agent_lab.deliberation.answers.reading import read_answer
 from agent_lab.errors import AgentLabError
 from agent_lab.flows.flow_plan import FlowPlan
@@ -18,11 +18,12 @@ from agent_lab.flows.graph_configs import MOST_SAMPLES
 from agent_lab.orchestrator.agent_state import AgentState
 from agent_lab.orchestrator.flow_metrics import total_usage
 from agent_lab.orchestrator.outcome import FlowOutcome
+from agent_lab.orchestrator.poll import labels_of
 from agent_lab.orchestrator.prompts import ANSWER_INPUT, wanted_kind
 from agent_lab.orchestrator.run_context import KnownModel, RunContext, Subflows
 
 FLOW = "self_consistency"
-PREFIX = "@baseline."
+PREFIX = f"{BESIDE}baseline."
 """Of the paths of its turns and steps; no node can be called so."""
 
 
@@ -105,6 +106,7 @@ def best_member(turns: Sequence[Turn], known: Mapping[str, KnownModel]) -> tuple
 def _agree(outcome: FlowOutcome, votes: FlowOutcome, wish: str, state: AgentState) -> bool | None:
     """Whether both give the same answer; None: that cannot be said of free answers."""
     kind = wanted_kind(wish, state)
-    own = read_answer(outcome.output, kind).key
-    other = read_answer(votes.output, kind).key
+    labels = labels_of(kind, state)
+    own = read_answer(outcome.output, kind, options=labels).key
+    other = read_answer(votes.output, kind, options=labels).key
     return None if own is None or other is None else own == other

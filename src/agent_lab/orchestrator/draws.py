@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from agent_lab.contracts import Turn
-from agent_lab.deliberation.answers.kinds import choice_labels
 from agent_lab.deliberation.answers.reading import read_answer
 from agent_lab.deliberation.context import unfenced
 from agent_lab.deliberation.stop_rules.standard import default_rule, draws_until_possible
 from agent_lab.deliberation.stop_rules.stop import Rule, Standing, Stop, rule_of
 from agent_lab.orchestrator.agent_state import AgentState
-from agent_lab.orchestrator.poll import WantedKind
+from agent_lab.orchestrator.poll import WantedKind, labels_of
 from agent_lab.orchestrator.prompts import wanted_kind
 
 
@@ -40,7 +39,7 @@ class Draws:
         self._samples = samples
         self._tokens = tokens
         self._kind = wanted_kind(answer, state)
-        self._labels = choice_labels(state["user_input"]) if self._kind == "choice" else ()
+        self._labels = labels_of(self._kind, state)
         self._votes: Counter[str] = Counter()
         self._stop = "none" if self._kind == "free" else stop
 

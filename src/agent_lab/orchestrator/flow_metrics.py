@@ -3,18 +3,25 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from agent_lab.contracts import ErrorInfo, JsonObject, Language, RunRecord, Step, Turn, Usage
+from agent_lab.contracts import (
+    BESIDE,
+    ErrorInfo,
+    JsonObject,
+    Language,
+    RunRecord,
+    Step,
+    Turn,
+    Usage,
+)
 from agent_lab.deliberation.context import unfenced
 from agent_lab.deliberation.flips import without_reasons
-from agent_lab.deliberation.votes import ballots_of
+from agent_lab.deliberation.votes import ballots_of, votes_of
 from agent_lab.flows.flow_plan import FlowPlan, plan_flow
 from agent_lab.flows.graph_configs import NodeConfig, get_challenge_flow_config
 from agent_lab.flows.prompt_templates import in_language
 
 PREVIEW = 200
 """Characters of a node's output that an answer shows unless it is verbose."""
-BESIDE = "@"
-"""Begins the paths of what a run has done beside its flow: its baseline. No node's id begins so."""
 
 
 def build_api_response(record: RunRecord, flow: FlowPlan, *, verbose: bool = False) -> JsonObject:
@@ -25,7 +32,7 @@ def build_api_response(record: RunRecord, flow: FlowPlan, *, verbose: bool = Fal
         flow: The flow that it ran.
         verbose: With uncut outputs, and the prompts as they were sent.
     """
-    metrics, votes = record.metrics, _votes(record)
+    metrics, votes = record.metrics, votes_of(record.steps)
     return {
         "id": record.id,
         "timestamp": record.created_at.isoformat(),
@@ -46,7 +53,7 @@ def build_api_response(record: RunRecord, flow: FlowPlan, *, verbose: bool = Fal
         "summary": record.summary,
         "outputs": record.outputs,
         "issues": list(record.issues),
-        "votes": votes,
+        "votes": list(votes),
         "ballots": list(ballots_of(votes)),
         "baseline": record.baseline,
     }
@@ -195,15 +202,6 @@ def get_flow_summary(turns: Sequence[Turn], total_time: float, usage: Usage | No
     if usage.cost_usd:
         parts.append(f"{usage.cost_usd:.4f} USD")
     return "; ".join(parts) + "."
-
-
-def _votes(record: RunRecord) -> list[JsonObject]:
-    """What the nodes of the flow have counted, each under its path."""
-    return [
-        {**step.vote, "node": step.path}
-        for step in record.steps
-        if step.vote is not None and not step.path.startswith(BESIDE)
-    ]
 
 
 def _author(record: RunRecord, flow: FlowPlan) -> str:

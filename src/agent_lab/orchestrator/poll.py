@@ -111,6 +111,11 @@ class Poll(NamedTuple):
         return {candidate.id: candidate.members for candidate in self.candidates}
 
 
+def labels_of(kind: AnswerKind, state: AgentState) -> tuple[str, ...]:
+    """What the task lists to choose from; empty: nothing, or another kind of answer is wanted."""
+    return choice_labels(state["user_input"]) if kind == "choice" else ()
+
+
 def poll_of(options: PollOptions, plan: FlowPlan, state: AgentState) -> Poll:
     """Look at what the members have said last.
 
@@ -123,14 +128,14 @@ def poll_of(options: PollOptions, plan: FlowPlan, state: AgentState) -> Poll:
         if node.type == "samples"
     }
     said = said_by(members_of(plan, options.answers, options.blind, drawn), state)
-    labels = choice_labels(state["user_input"]) if kind == "choice" else ()
+    labels = labels_of(kind, state)
     answers = {
         one.member.id: read_answer(one.text, kind, options=labels)
         for one in said
         if one.text is not None and one.failure is None
     }
     candidates = _keyed(answers) if kind != "free" else _free(answers)
-    texts = {c.id: _text(c, said) for c in candidates}
+    texts = {c.id: _text(c, said, answers) for c in candidates}
     return Poll(kind, labels, said, answers, candidates, texts)
 
 
@@ -188,6 +193,11 @@ def _first_line(text: str) -> str:
     return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
 
 
-def _text(candidate: Candidate, said: Sequence[Said]) -> str:
-    found = (one.text for one in said if one.member.id in candidate.members)
-    return next(text for text in found if text is not None)
+def _text(candidate: Candidate, said: Sequence[Said], answers: Mapping[str, Answer]) -> str:
+    """The text that stands for an answer: one that says so itself, else the shortest."""
+    texts = {one.member.id: one.text or "" for one in said}
+
+    def worth(member: str) -> tuple[bool, int]:
+        return answers[member].parsed_by == "last_number", len(without_reasons(texts[member]))
+
+    return texts[min(candidate.members, key=worth)]

@@ -14,7 +14,7 @@ from ulid import ULID
 
 from agent_lab.contracts import JsonObject, RunRecord, RunRequest, field_problems
 from agent_lab.deliberation.context import shared_head
-from agent_lab.deliberation.votes import ballots_of
+from agent_lab.deliberation.votes import ballots_of, votes_of
 from agent_lab.errors import InvalidRequestError
 from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import FlowConfig, get_flow_config
@@ -189,7 +189,7 @@ async def _run(request: RunRequest, flow: FlowConfig, gateway: Gateway) -> RunRe
         turns=turns,
         usage=total_usage(turns),
         metrics=build_execution_metrics(turns, total, collector.steps),
-        ballots=ballots_of([step.vote for step in collector.steps if step.vote is not None]),
+        ballots=ballots_of(votes_of(collector.steps)),
         **_result(outcome),
     )
 

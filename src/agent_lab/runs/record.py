@@ -8,7 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from agent_lab.contracts import ErrorInfo, JsonObject, RunRecord, RunStatus, Step, Turn, Usage
-from agent_lab.deliberation.votes import ballots_of
+from agent_lab.deliberation.votes import ballots_of, votes_of
 from agent_lab.orchestrator.flow_metrics import (
     build_execution_metrics,
     get_flow_summary,
@@ -61,7 +61,7 @@ def record_of(header: RunHeader, progress: Progress) -> RunRecord:
         turns=turns,
         usage=progress.usage,
         metrics=build_execution_metrics(turns, total, progress.steps),
-        ballots=ballots_of([step.vote for step in progress.steps if step.vote is not None]),
+        ballots=ballots_of(votes_of(progress.steps)),
         error=None if error is None else ErrorInfo.model_validate(error),
         **result,
     )

@@ -8,7 +8,6 @@ from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
 from pydantic.alias_generators import to_camel
 
 from agent_lab.api.wire.orchestrate import OrchestrateErrorBody, OrchestrateResponse
-from agent_lab.api.wire.votes import CountedVote
 from agent_lab.contracts import (
     Contract,
     ErrorInfo,
@@ -21,6 +20,7 @@ from agent_lab.contracts import (
 )
 from agent_lab.contracts.baseline import Baseline
 from agent_lab.deliberation.issues import Issue
+from agent_lab.deliberation.votes import Vote
 from agent_lab.runs.events import RunEvent, as_ag_ui
 
 
@@ -76,7 +76,7 @@ class StepStarted(WireEvent):
 class FinishedStep(Step):
     """One pass of one node, whether it asked a model or not."""
 
-    vote: CountedVote | None = None  # type: ignore[assignment]  # the record's JSON, described
+    vote: Vote | None = None  # type: ignore[assignment]  # the record's JSON, described
     """What it has counted: ballots, tally, agreement, changes of answers, stop rules."""
 
 

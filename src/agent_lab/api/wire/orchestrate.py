@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from agent_lab.api.wire.errors import ErrorDetail
 from agent_lab.api.wire.examples import BALLOT, BASELINE, ORCHESTRATE, ORCHESTRATE_ANSWER, VOTE
 from agent_lab.api.wire.names import FlowName, Prompt
-from agent_lab.api.wire.votes import CountedBallot, CountedVote
+from agent_lab.api.wire.votes import CountedBallot
 from agent_lab.api.wire.wishes import Wishes
 from agent_lab.contracts import (
     Contract,
@@ -20,6 +20,7 @@ from agent_lab.contracts import (
 )
 from agent_lab.contracts.baseline import Baseline
 from agent_lab.deliberation.issues import Issue
+from agent_lab.deliberation.votes import Vote
 from agent_lab.flows.inputs import Inputs, unfit
 
 
@@ -215,7 +216,7 @@ class OrchestrateResponse(Contract):
     """The flow's named outputs."""
     issues: tuple[Issue, ...]
     """What was held against the drafts, and what became of it."""
-    votes: tuple[CountedVote, ...] = Field((), examples=[[VOTE]])
+    votes: tuple[Vote, ...] = Field((), examples=[[VOTE]])
     """What the nodes of the flow have counted, each pass once."""
     ballots: tuple[CountedBallot, ...] = Field((), examples=[[BALLOT]])
     """The ballots of all votes."""
@@ -245,7 +246,7 @@ class OrchestrateErrorBody(Contract):
     stop_reason: str = ""
     outputs: dict[str, JsonValue] = Field(default_factory=dict)
     issues: tuple[Issue, ...] = ()
-    votes: tuple[CountedVote, ...] = ()
+    votes: tuple[Vote, ...] = ()
     ballots: tuple[CountedBallot, ...] = ()
     baseline: Baseline | None = None
     degraded: tuple[str, ...] = ()

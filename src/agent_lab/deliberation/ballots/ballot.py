@@ -121,8 +121,8 @@ class Tally(Contract):
     """Ballots that abstain, or that say nothing on which the voter has a say."""
     recused: int = 0
     """Pairs of voter and option that were left out."""
-    invalid: Mapping[str, Fault] = {}
-    """By voter without a valid ballot: why."""
+    invalid: Mapping[str, str] = {}
+    """By voter without a valid ballot: why; a `Fault`, or what was wrong when it was read."""
     quorum_met: bool = False
     counts: tuple[JsonObject, ...] = ()
     """What led to the scores, where the method has steps: eliminations, pairs."""
