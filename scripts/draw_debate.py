@@ -34,7 +34,13 @@ def draw(record: RunRecord, picture: Path) -> None:
     show("RUN_STARTED", run=record.model_dump(include={"flow", "seed", "lang"}), cast=cast)
     for turn in record.turns:
         name = message_id(turn.path, turn.visit, turn.retry)
-        told = {"messages": [], "round": turn.round, "retry": turn.retry, "model": None}
+        told = {
+            "messages": [],
+            "node": turn.node_id,
+            "round": turn.round,
+            "retry": turn.retry,
+            "model": None,
+        }
         show("TEXT_MESSAGE_START", messageId=name, name=turn.role, metadata=told)
         show("TEXT_MESSAGE_CONTENT", messageId=name, delta=turn.text, reasoning=False)
         show("TEXT_MESSAGE_END", messageId=name, turn=turn.model_dump(mode="json"))

@@ -225,7 +225,7 @@ def grouped(
 ) -> Course:
     """A course in which each node with a capital letter is a group of these members."""
     ids = sorted({entry, *(end for edge in edges for end in edge[:2])})
-    group = {"members": {member: {} for member in members}}
+    group: dict[str, Any] = {"members": {member: {} for member in members}}
     flow = FlowConfig.model_validate(
         {
             "name": "test",

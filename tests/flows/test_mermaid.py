@@ -228,7 +228,7 @@ def test_a_label_holds_no_sign_with_a_meaning(text: str):
 
 
 def test_a_loop_that_begins_with_a_group_goes_back_to_each_of_its_members():
-    group = {"members": {"x": {}, "y": {}}}
+    group: dict[str, Any] = {"members": {"x": {}, "y": {}}}
     config = FlowConfig.model_validate(
         {
             "name": "test",

@@ -69,17 +69,19 @@ async def test_the_baseline_votes_with_about_as_many_tokens_as_the_run_took():
     assert run_usage["prompt_tokens"] + run_usage["completion_tokens"] == tokens(own)
 
 
-async def test_a_vote_that_is_settled_takes_less():
+async def test_tokens_are_spent_on_votes_though_the_vote_be_settled():
     _, baseline, stage = await compared()
-    assert baseline["samples"] == 4
-    assert baseline["stop_reason"] == "posterior"
-    assert tokens(parts(stage)[1]) < tokens(parts(stage)[0])
+    own, votes = parts(stage)
+    each = tokens(votes) / len(votes)
+    assert tokens(votes) <= tokens(own) < tokens(votes) + each
+    assert baseline["samples"] == len(votes) > 4
+    assert baseline["stop_reason"] == "completed"
 
 
 async def test_turns_and_steps_of_the_baseline_are_under_a_path_that_no_node_can_have():
     _, _, stage = await compared()
     paths = [turn.path for turn in parts(stage)[1]]
-    assert sorted(paths) == [f"@baseline.solver[{i}]" for i in range(4)]
+    assert set(paths) == {f"@baseline.solver[{i}]" for i in range(len(paths))}
     steps = [step.path for step in stage.log.steps if step.path.startswith(PREFIX)]
     assert steps == ["@baseline.solver", "@baseline.ranker", "@baseline.vote"]
     assert len(set(stage.keys)) == len(stage.keys)

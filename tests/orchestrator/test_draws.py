@@ -99,6 +99,22 @@ def test_all_are_drawn_in_one_wave_where_nothing_stops_them(options: dict[str, A
     assert draws.stopped is None
 
 
+@pytest.mark.parametrize(
+    ("stop", "samples", "waves", "reason"),
+    [
+        ("unassailable_lead", 9, [5], "unassailable_lead"),
+        ("posterior", 5, [4], "posterior"),
+        ("auto", 5, [3], "unassailable_lead"),
+        ("auto", 9, [4], "posterior"),
+    ],
+)
+def test_a_rule_can_be_named(stop: str, samples: int, waves: list[int], reason: str):
+    draws, found = drawn([42] * samples, stop=stop)
+    assert found == waves
+    assert draws.stopped is not None
+    assert draws.stopped.reason == reason
+
+
 def test_half_of_those_asked_are_no_quorum():
     # Two say the same, two failed: nobody could catch up, yet too few have been heard.
     draws, waves = drawn([42, 42, GONE, GONE, 42])

@@ -57,7 +57,8 @@ def test_there_are_twenty_of_them():
 def label_of(prompt: str, sign: str) -> str:
     """What a voter calls the candidate with this sign: by the heading before its fence."""
     [fence] = [f for f in fences(prompt) if f.kind == "candidate" and sign in f.text]
-    return re.findall(r"## \w+ ([A-Z]+)\n", outside_fences(prompt[: fence.start]) + "\n")[-1]
+    *_, heading = re.finditer(r"## \w+ ([A-Z]+)\n", outside_fences(prompt[: fence.start]) + "\n")
+    return heading[1]
 
 
 def signs_in(prompt: str) -> list[str]:
@@ -89,8 +90,8 @@ class Council:
             # A voter may quote what it was shown.
             return json.dumps({"reason": f"It says: {self._injected}", "ranking": best})
         if "preference" in asked:
-            best = max(signs_in(prompt))
-            return json.dumps({"reason": self._injected, "preference": label_of(prompt, best)})
+            better = label_of(prompt, max(signs_in(prompt)))
+            return json.dumps({"reason": self._injected, "preference": better})
         # Draws of one role are told apart by their seeds: the run's is 1.
         member = call.role[-1] if "_" in call.role else "abcde"[call.params["seed"] - 1]
         words = self._injected if member == "a" else "My own words."

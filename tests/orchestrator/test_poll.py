@@ -40,6 +40,22 @@ def test_equal_answers_are_one_candidate_whose_order_tells_nothing_of_their_numb
     assert poll.authors() == by_id(poll)
 
 
+@pytest.mark.parametrize(
+    ("texts", "shown"),
+    [
+        (("A long way to say it.\nANSWER: 42", "ANSWER: 42"), "ANSWER: 42"),
+        # One that says which its answer is stands before one of which that is guessed.
+        (
+            ("42 apples it is", "A long way to say it.\nANSWER: 42"),
+            "A long way to say it.\nANSWER: 42",
+        ),
+    ],
+)
+def test_the_clearest_text_stands_for_an_answer(texts: tuple[str, str], shown: str):
+    for a, b in (texts, texts[::-1]):
+        assert polled(drafted(a=a, b=b), "ab").text_of("42") == shown
+
+
 def test_texts_are_candidates_of_their_authors_even_where_they_are_the_same():
     poll = polled(drafted(SLOGAN, a="Warm.", b="Warm.", c="Bread."))
     assert poll.kind == "free"
