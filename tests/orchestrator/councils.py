@@ -16,6 +16,14 @@ SLOGAN = "Write a slogan for a bakery."
 """Each answer to it is a text of its own."""
 VOTING = ("self_consistency", "consensus", "debate", "mixture_of_agents")
 """The shipped flows whose members answer side by side."""
+ENTRY = {
+    "consensus": 3,
+    "debate": 3,
+    "mixture_of_agents": 3,
+    "multi_perspective": 3,
+    "self_consistency": 5,
+}
+"""How many calls a flow begins with, where it is not one."""
 
 
 def group(

@@ -39,16 +39,8 @@ from tests.orchestrator.conftest import (
     speaker,
     staged,
 )
-from tests.orchestrator.councils import VOTING
+from tests.orchestrator.councils import ENTRY, VOTING
 
-ENTRY = {
-    "consensus": 3,
-    "debate": 3,
-    "mixture_of_agents": 3,
-    "multi_perspective": 3,
-    "self_consistency": 5,
-}
-"""How many calls a flow begins with, where it is not one."""
 CANARY = "CANARY"
 ENVIRONMENT = "the value of a variable that no text may read"
 HOSTILE: Mapping[str, str] = {

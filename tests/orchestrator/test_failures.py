@@ -24,19 +24,12 @@ from agent_lab.flows.flow_plan import plan_flow
 from agent_lab.flows.graph_configs import FLOW_CONFIGS, FlowConfig, get_flow_config
 from agent_lab.providers.local.scripted_provider import ScriptedProvider, ScriptedReply
 from tests.orchestrator.conftest import PROVIDER_ERRORS, Log, Stage, ran, staged
+from tests.orchestrator.councils import ENTRY
 
 JUDGED = {"checks": [{"check": "judge", "question": "Is it kind?"}], "retries": 1}
 TEXTS = {"challenger": '[high] "text": wrong; repair it.', "output_validator": '{"score": 9}'}
 FORMS = {"ranking": "RANKING: A > B", "preference": "PREFERENCE: A"}
 """By what a schema asks for: a ballot of whoever is asked for one."""
-ENTRY = {
-    "consensus": 3,
-    "debate": 3,
-    "mixture_of_agents": 3,
-    "multi_perspective": 3,
-    "self_consistency": 5,
-}
-"""How many calls a flow begins with, where it is not one."""
 ROLES = [
     (flow, role)
     for flow in FLOW_CONFIGS

@@ -226,7 +226,7 @@ async def test_the_model_is_the_author_of_the_answer(settings: Settings, script,
 @pytest.mark.parametrize(
     ("script", "author"),
     [
-        ({"model_a": "ANSWER: 41", "model_b": "b: 42", "model_c": "c: 42"}, "second"),
+        ({"model_a": "ANSWER: 41", "model_b": "b says 42", "model_c": "c: 42"}, "second"),
         (
             {
                 "model_a": "ANSWER: 41",
@@ -256,7 +256,7 @@ async def test_a_text_that_won_is_known_without_the_reason_that_stood_before_it(
     reason = 'CHANGED "6 × 7 = 41": 6 × 7 is 42, as 36 and 6 more'
     script: Script = {
         "debater_a": [wrong, f"{reason}\n{better}"],
-        "debater_b": ["ANSWER: 42", "I have counted them once more, all six bags.\nANSWER: 42"],
+        "debater_b": ["ANSWER: 42", "So I say.\nANSWER: 42"],
     }
     models = {"debater_a": "second", "debater_b": "third"}
     inputs = {"debaters": ["a", "b"]}

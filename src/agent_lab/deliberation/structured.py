@@ -40,6 +40,7 @@ VERDICT_SCHEMA: Final[JsonObject] = {
 The reason comes first, so that the score follows from it.
 """
 
+_QUOTED_LINE = re.compile(r"^[ \t]*+>.*+$", re.MULTILINE)
 _SURROGATE = re.compile(r"\\u[dD]|[\ud800-\udfff]")
 _MARK = re.compile(r'\\.|["{}\[\]\n]')
 _OPENERS = {"}": "{", "]": "["}
@@ -136,6 +137,11 @@ def last_unfenced(text: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
     return last
 
 
+def unquoted(text: str) -> str:
+    """A text without the lines that it quotes by `>`: somebody else has said them."""
+    return _QUOTED_LINE.sub("", text)
+
+
 def one_line(reason: Any) -> str:
     """The reason that somebody gives, in one line; empty: it is no text."""
     return " ".join(reason.split()) if isinstance(reason, str) else ""
@@ -157,6 +163,7 @@ def read_verdict(text: str, *, native: bool = False) -> Verdict | None:
         text: What the judge wrote.
         native: Whether its model was held to `VERDICT_SCHEMA`.
     """
+    text = unquoted(text)
     for found in found_values(text, braces="last"):
         if isinstance(found.value, dict) and "score" in found.value:
             points, reason = found.value["score"], found.value.get("reason")

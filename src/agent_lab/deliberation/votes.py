@@ -36,6 +36,7 @@ class Vote(Contract):
     """By member: how its answer was read."""
     candidates: tuple[Candidate, ...] = ()
     ballots: tuple[Ballot, ...] = ()
+    """Of this round; where there is a `decision`, the tally counts its positions instead."""
     shown: Mapping[str, tuple[str, ...]] = {}
     """By voter: the candidates in the order in which it saw them."""
     tally: Tally

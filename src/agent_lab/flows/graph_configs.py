@@ -122,7 +122,7 @@ class LoopConfig(Contract):
 
     Every way into the loop enters at `first`, every way out leaves from `last`, whose edges are
     followed once the loop has ended. `until` is looked at after `last` and, from the second round
-    on, after `first`: the first round is always complete.
+    on, after `first` if that is one node: the first round is always complete.
     """
 
     id: Name

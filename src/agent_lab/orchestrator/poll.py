@@ -30,6 +30,8 @@ DEFAULT_SAMPLES = 5
 
 LONGEST_LINE = 80
 """Characters of a text that stand for it."""
+CLOSING = " \t\r\n.*_`)}]$\\"
+"""Signs that may stand behind an answer at the end of a text."""
 CANDIDATE: dict[Language, str] = {"en": "Candidate", "es": "Candidato"}
 
 
@@ -194,10 +196,17 @@ def _first_line(text: str) -> str:
 
 
 def _text(candidate: Candidate, said: Sequence[Said], answers: Mapping[str, Answer]) -> str:
-    """The text that stands for an answer: one that says so itself, else the shortest."""
+    """The text that stands for an answer: of those that end with it the one of middle length.
+
+    The shortest may explain nothing; one that does not end with its answer was cut, or rambles.
+    """
     texts = {one.member.id: one.text or "" for one in said}
 
-    def worth(member: str) -> tuple[bool, int]:
-        return answers[member].parsed_by == "last_number", len(without_reasons(texts[member]))
+    def rambles(member: str) -> bool:
+        answer, text = answers[member], texts[member].rstrip(CLOSING)
+        return answer.parsed_by == "last_number" or not text.endswith(answer.raw.rstrip(CLOSING))
 
-    return texts[min(candidate.members, key=worth)]
+    best = min(map(rambles, candidate.members))
+    left = [member for member in candidate.members if rambles(member) == best]
+    left.sort(key=lambda member: len(without_reasons(texts[member])))
+    return texts[left[len(left) // 2]]

@@ -142,6 +142,8 @@ def is_likely(first: int, second: int, left: int) -> bool:
 
 RULES = {5: ("unassailable_lead", is_unassailable), 15: ("posterior", is_likely)}
 """By the number of samples: what ends the drawing."""
+MAY_CHANGE = {5: 0, 15: 0.01}
+"""The share of the winners that may be others than those of all draws."""
 
 
 def one_by_one(keys: Sequence[str], trial: int) -> Stopped:
@@ -164,13 +166,10 @@ SAVINGS = [
 
 @pytest.mark.parametrize("trials", FEW_AND_MANY)
 @pytest.mark.parametrize(("samples", "p", "calls"), SAVINGS)
-async def test_a_settled_vote_saves_draws_and_changes_no_winner(
+async def test_a_settled_vote_saves_draws_and_hardly_changes_a_winner(
     samples: int, p: float, calls: float, trials: int
 ):
-    """Drawing ends where drawing one by one would.
-
-    A vote that is only likely to be settled can change a winner: in these trials it does not.
-    """
+    """Drawing ends where drawing one by one would; a lead that is certain changes no winner."""
     solver = Solver(p, wrong=4)
     expected = [one_by_one(solver.draws(trial, 0, samples), trial) for trial in range(SIMULATED)]
     taken = [each.calls for each in expected]
@@ -180,9 +179,12 @@ async def test_a_settled_vote_saves_draws_and_changes_no_winner(
     all_drawn, stopped = (
         Engine(FLOW, solver.answer, samples=samples, stop=stop) for stop in ("none", "auto")
     )
+    changed = 0
     for trial, should in enumerate(expected[:trials]):
         whole, cut = await all_drawn.run(trial), await stopped.run(trial)
         winner = cut.vote().tally.winner
         assert Stopped(cut.calls, winner or "", cut.outcome.stop_reason) == should
         assert cut.outcome.outputs["samples"] == cut.calls
-        assert (whole.calls, whole.vote().tally.winner) == (samples, winner)
+        assert whole.calls == samples
+        changed += winner != whole.vote().tally.winner
+    assert changed <= MAY_CHANGE[samples] * trials

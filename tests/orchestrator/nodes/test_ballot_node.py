@@ -113,7 +113,7 @@ async def test_equal_answers_are_one_candidate():
     state = drafted(NUMBER, a="ANSWER: 42", b="six times seven.\nANSWER: 42.0", c="ANSWER: 41")
     await worked(council(ballot={"method": "borda"}), "a_ballot", state, stage)
     shown = shown_in(stage.prompts("a_ballot")[0])
-    assert sorted(shown) == ["ANSWER: 41", "ANSWER: 42"]
+    assert sorted(shown) == ["ANSWER: 41", "six times seven.\nANSWER: 42.0"]
 
 
 @pytest.mark.parametrize(("lang", "word"), [("en", "Candidate"), ("es", "Candidato")])

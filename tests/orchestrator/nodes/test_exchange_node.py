@@ -14,8 +14,10 @@ from tests.orchestrator.conftest import (
     Stage,
     fences,
     in_virtual_time,
+    planned,
     ran,
     slow,
+    speaker,
     staged,
     timed,
     worked,
@@ -27,6 +29,7 @@ from tests.orchestrator.councils import (
     answering,
     council,
     drafted,
+    group,
     said_in,
 )
 
@@ -81,6 +84,18 @@ async def test_a_member_that_failed_before_is_shown_the_others_and_no_answer_of_
     stage = staged({"a_exchange": answering(42)})
     await worked(council(), "a_exchange", drafted(a=None, b=41, c=43), stage)
     assert seen(stage.prompt("a_exchange"), "own_output") == ["(none)"]
+
+
+async def test_whoever_is_no_member_sees_all_of_them_and_has_no_answer_to_change():
+    guest = speaker(
+        "guest", "{own_last}\n\n{peers}", type="exchange", config={"answers": ["drafter"]}
+    )
+    plan = planned(group("drafter"), guest)
+    stage = staged({"guest": answering(42)})
+    update = await worked(plan, "guest", drafted(a=40, b=41, c=43), stage)
+    assert sorted(seen(stage.prompt("guest"))) == [answering(i) for i in (40, 41, 43)]
+    assert seen(stage.prompt("guest"), "own_output") == ["(none)"]
+    assert update["flips"] == ()
 
 
 async def test_nobody_exchanges_answers_with_nobody():

@@ -30,7 +30,7 @@ async def test_equal_answers_are_one_vote_each_and_the_commonest_wins():
     vote, update = await counted(council(), drafted(a=42, b="It is 42.0\nANSWER: 42.0", c=41))
     assert vote.tally.scores == {"42": 2, "41": 1}
     assert vote.tally.winner == "42"
-    assert update["outputs"]["vote"] == answering(42)
+    assert update["outputs"]["vote"] == "It is 42.0\nANSWER: 42.0"
     assert update["values"] == {
         "vote_winner": "42",
         "vote_decided": True,

@@ -22,6 +22,7 @@ from agent_lab.deliberation.structured import (
     line_marker,
     on_scale,
     one_line,
+    unquoted,
 )
 
 Problem: TypeAlias = Literal[
@@ -124,6 +125,7 @@ def read_preference(text: str, *, native: bool) -> Preference | None:
 def _read(
     text: str, kind: BallotKind, names: Mapping[str, str], *, native: bool
 ) -> BallotReading | None:
+    text = unquoted(text)
     for found in found_values(text, braces="last"):
         beside: Mapping[str, Any] = {}
         value = found.value

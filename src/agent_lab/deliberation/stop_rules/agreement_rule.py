@@ -18,6 +18,8 @@ class AgreementRule(StopRule):
     Keys are compared, never texts.
     """
 
+    sees = "rounds"
+
     theta: Annotated[float, Field(ge=0.5, le=1)] = 0.8
     """The least share; 0.5 means more than half."""
     r: Annotated[int, Field(ge=1)] = 1

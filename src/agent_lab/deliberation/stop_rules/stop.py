@@ -6,7 +6,7 @@ the ledger of issues are watched elsewhere; their reasons stand here for the ord
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, NamedTuple, TypeAlias
+from typing import Annotated, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
@@ -70,6 +70,9 @@ Rule: TypeAlias = Callable[[Standing], Stop | None]
 
 class StopRule(Contract):
     """A rule with its parameters as fields."""
+
+    sees: ClassVar[Literal["votes", "rounds"]] = "votes"
+    """What it looks at: the votes of a round as they come, or complete rounds."""
 
     @abstractmethod
     def __call__(self, standing: Standing) -> Stop | None:

@@ -43,7 +43,8 @@ def exchange_node(config: NodeConfig, flow: FlowPlan) -> NodeFunction:
 
     async def exchange(state: AgentState, run: RunContext) -> StateUpdate:
         poll = poll_of(options, flow, state)
-        own = next(one.member.id for one in poll.said if config.id in one.member.paths)
+        members = (one.member for one in poll.said)
+        own = next((member.id for member in members if config.id in member.paths), config.id)
         # What a member said before its last turn failed is still its answer.
         texts = {one.member.id: one.text for one in poll.said if one.text is not None}
         keys = {member: poll.read(text).key for member, text in texts.items()}

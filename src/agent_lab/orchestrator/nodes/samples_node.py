@@ -6,12 +6,13 @@ X. Wang et al., "Self-Consistency Improves Chain of Thought Reasoning in Languag
 import asyncio
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 from typing_extensions import override
 
 from agent_lab.contracts import ErrorInfo
 from agent_lab.deliberation.context import unfenced
-from agent_lab.deliberation.stop_rules.stop import RuleName
+from agent_lab.deliberation.stop_rules.stop import STOP_RULES, RuleName
 from agent_lab.flows.catalogue import NodeOptions
 from agent_lab.flows.conditions import Value
 from agent_lab.flows.flow_plan import FlowPlan
@@ -42,6 +43,17 @@ class SamplesOptions(NodeOptions):
     """When no further answer is drawn. `auto`: of up to 7 samples once nobody can catch up with the
     leader any more, of more once it is 95 % likely to win. `none`: all are drawn.
     """
+
+    @field_validator("stop")
+    @classmethod
+    def _while_drawing(cls, stop: str) -> str:
+        if stop not in ("auto", "none") and STOP_RULES.get(stop).sees != "votes":
+            raise PydanticCustomError(
+                "stop_rule",
+                "`{stop}` looks at whole rounds, not at single votes",
+                {"stop": stop},
+            )
+        return stop
 
     @override
     def most_turns(self, plan: FlowPlan) -> int:
