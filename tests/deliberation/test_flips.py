@@ -15,6 +15,7 @@ from agent_lab.deliberation.flips import (
     FlipPolicy,
     Statement,
     read_flip,
+    without_reasons,
 )
 from agent_lab.deliberation.issues import LONGEST_PART, Issue, IssueStatus
 from agent_lab.deliberation.trajectory import Flip
@@ -259,3 +260,25 @@ def test_a_hostile_megabyte_is_read_in_linear_time(unit: str):
         return time.process_time() - start
 
     assert cost(MEGABYTE) < 8 * cost(MEGABYTE // 4) + UNMEASURABLE_S
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'CHANGED "ANSWER: 45": the others answer otherwise',
+        'CHANGED "6*7 = 44": the others convince me',
+        'CAMBIO "6*7 = 44": los demás me convencen',
+        'CAMBIO "6*7 = 44": los otros lo ven de otra manera',
+        'CHANGED "quoted words": The word "ANSWER" is incorrect. It should be "43".',
+    ],
+)
+def test_what_small_models_write_in_place_of_a_reason_moves_nobody(line: str):
+    assert not flip(line).supported
+
+
+def test_an_answer_is_shown_without_the_lines_that_gave_its_reasons():
+    assert without_reasons('CHANGED "44": 6*7 is 42\n42 + 1 = 43\nANSWER: 43') == (
+        "42 + 1 = 43\nANSWER: 43"
+    )
+    assert without_reasons('CHANGED "44": ANSWER: 43') == 'CHANGED "44": ANSWER: 43'
+    assert without_reasons("No reason.\nANSWER: 43") == "No reason.\nANSWER: 43"

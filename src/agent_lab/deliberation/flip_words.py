@@ -16,11 +16,14 @@ suggest suggests suggested indicate indicates indicated pick picks picked select
 voted go goes went hold holds unanimous unanimously overwhelming common popular shared according
 among opinion opinions view views modelo modelos experto expertos gente persona personas equipo
 resto calculan calcularon sostienen afirman indican indica sugieren sugiere votan votaron votos
+ve ven vieron see sees saw seen
 prefieren unanime unanimidad segun comun entre opiniones responde responden respondieron contesta
 contestan contestaron dio llego obtuvo cree
 """
 _EMPTY = """
 quote quotes quoted word words phrase line palabra palabras cita citas citada citadas frase linea
+otherwise convince convinces convinced persuade persuades persuaded likewise similarly agreeing
+contrario convence convencen convencio convencieron convencido convencida manera forma igualmente
 the this that these those it its is are was were be been being am my mine me we our you they them
 their he she his her of to in on at by from with for as and or but not no so than then thus
 therefore hence because since if which who what have has had do does did can could should would must
