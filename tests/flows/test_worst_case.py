@@ -6,7 +6,7 @@ from itertools import cycle
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from agent_lab.contracts import Attachment, JsonObject, Language, RunRequest, Turn
@@ -703,6 +703,9 @@ def promised(request: RunRequest) -> WorstCase:
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(runs())
 def test_no_run_ever_takes_more_than_the_worst_case(drawn: Drawn):
+    chosen = drawn.request.inputs
+    # A flow that counts equal texts is refused.
+    assume(chosen.get("answer") != "free" or chosen.get("method") not in COUNTS_CHOICES)
     turns, case = asyncio.run(play(drawn)), promised(drawn.request)
     assert 0 < len(turns) <= case.calls
     assert all(turn.completion_tokens <= turn.sampling["max_tokens"] for turn in turns)
@@ -719,6 +722,7 @@ def test_no_run_ever_takes_more_than_the_worst_case(drawn: Drawn):
         assert max(each) <= max(cost.longest_prompt for cost in shares)
 
 
+COUNTS_CHOICES = ("plurality", "weighted", "median")
 MEMBERS = [*"abcdefghi"]
 MUTE = [("", 50)]
 """Words that are no answer, no ballot and no verdict."""

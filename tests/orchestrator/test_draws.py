@@ -135,19 +135,21 @@ def test_what_is_known_of_the_stop_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("tokens", "waves"), [(1, [1]), (100, [1]), (199, [1]), (200, [1, 1]), (999, [1, 8])]
+    ("tokens", "waves"), [(1, [1]), (100, [1]), (199, [1]), (200, [1, 1]), (999, [1, 1, 2, 4, 1])]
 )
-def test_after_the_first_draw_as_many_follow_as_fit(tokens: int, waves: list[int]):
+def test_as_many_are_drawn_as_fit_and_a_wave_only_doubles_what_is_known(
+    tokens: int, waves: list[int]
+):
     assert drawn([42] * 20, tokens=tokens, costs=[100] * 20, stop="none")[1] == waves
 
 
 def test_no_more_are_drawn_than_there_can_be_however_many_tokens_are_left():
-    assert drawn([42] * 5, tokens=10**6, costs=[10] * 5, stop="none")[1] == [1, 4]
+    assert drawn([42] * 5, tokens=10**6, costs=[10] * 5, stop="none")[1] == [1, 1, 2, 1]
 
 
 def test_draws_that_took_nothing_end_no_drawing():
     # A first one that failed before anything was read tells nothing of the others.
-    assert drawn([GONE] * 5, tokens=100, stop="none")[1] == [1, 4]
+    assert drawn([GONE] * 5, tokens=100, stop="none")[1] == [1, 1, 2, 1]
 
 
 def test_a_vote_that_is_settled_spares_the_tokens_that_are_left():

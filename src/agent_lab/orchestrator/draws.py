@@ -52,12 +52,12 @@ class Draws:
         if left <= 0:
             return range(drawn, drawn)
         size = left
-        if self._tokens and not drawn:
-            size = 1  # what one takes, nobody knows yet
-        elif self._stop != "none":
+        if self._stop != "none":
             rule, standing = self._rule_and_standing(left)
             self.stopped = rule(standing) if drawn else None
             size = 0 if self.stopped else draws_until_possible(rule, standing)
+        if self._tokens:
+            size = min(size, max(1, drawn))  # what one takes is known the better, the more came
         return range(drawn, drawn + size)
 
     def take(self, turns: Sequence[Turn]) -> None:

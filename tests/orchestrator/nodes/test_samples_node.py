@@ -249,13 +249,12 @@ async def test_draws_take_no_more_tokens_than_they_may_as_far_as_the_first_one_t
     assert update["values"]["solver_asked"] == len(stage.turns)
 
 
-async def test_longer_draws_leave_room_for_fewer():
+async def test_draws_that_turn_out_longer_leave_room_for_fewer():
     replies = [words(10), *[words(400)] * 20]
     _, stage = await drawn(*replies, samples=20, tokens=2_000, stop="none")
     taken = [turn.prompt_tokens + turn.completion_tokens for turn in stage.turns]
-    # The wave that the first one promised was too large; none follows it.
-    assert sum(taken) >= 2_000
-    assert len(taken) == 20
+    # The first one was short, but no wave trusts so few.
+    assert sum(taken) <= 2_000 + 412
 
 
 async def budgeted(calls: int, *replies: Any, samples: int) -> tuple[FlowOutcome, Stage]:

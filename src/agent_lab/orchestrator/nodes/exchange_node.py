@@ -80,4 +80,6 @@ def exchange_node(config: NodeConfig, flow: FlowPlan) -> NodeFunction:
 
 
 def _stated(poll: Poll, text: str) -> Statement:
-    return Statement(text, poll.read(text).key)
+    """What a text says; a number that is only guessed to be its answer is no position."""
+    answer = poll.read(text)
+    return Statement(text, None if answer.parsed_by == "last_number" else answer.key)
