@@ -88,9 +88,7 @@ async def check_calls(task: Task) -> None:
         task.provider.calls.clear()
         if not await run():
             raise BenchmarkError(f"{task.name}: {name} gives no answer.")
-        # What is asked, not for whom and until when: each run has a name and a time of its own.
-        calls = (call._replace(run_id="", deadline=inf) for call in task.provider.calls)
-        asked[name] = sorted(calls, key=repr)
+        asked[name] = sorted(map(_what_is_asked, task.provider.calls), key=repr)
     first, *others = asked
     for name in others:
         if asked[name] != asked[first]:
@@ -100,6 +98,15 @@ async def check_calls(task: Task) -> None:
             )
     if len(asked[first]) != task.turns:
         raise BenchmarkError(f"{task.name}: {len(asked[first])} turns instead of {task.turns}.")
+
+
+def _what_is_asked(call: ProviderCall) -> ProviderCall:
+    """A call without for whom it is, and until when: each run has a name and a time of its own.
+
+    Without its seed, too: a group of ours gives each member one of its own.
+    """
+    params = {name: value for name, value in call.params.items() if name != "seed"}
+    return call._replace(run_id="", deadline=inf, params=params)
 
 
 async def measure_round(number: int, tasks: Sequence[Task], figures: Figures) -> None:
