@@ -100,6 +100,12 @@ def test_strategies_that_send_the_same_share_their_answers():
     assert key_of({"temperature": 0.7, "max_tokens": 500}) == key_of({})
 
 
+def test_a_seed_tells_draws_apart_and_where_nothing_is_drawn_no_answers():
+    assert key_of({"temperature": 0.0, "seed": 5}) == key_of({"temperature": 0.0, "seed": 6})
+    assert key_of({"temperature": 0.0, "seed": 5}) == key_of({"temperature": 0.0})
+    assert key_of({"temperature": 0.1, "seed": 5}) != key_of({"temperature": 0.1, "seed": 6})
+
+
 def test_the_order_of_a_schemas_properties_is_in_the_key():
     keys = [key_of({"response_schema": {"properties": {a: {}, b: {}}}}) for a, b in ("xy", "yx")]
     assert keys[0] != keys[1]

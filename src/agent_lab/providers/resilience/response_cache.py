@@ -81,7 +81,15 @@ def cache_key(identity: str, call: ProviderCall, sample: int) -> CacheKey:
     parts: JsonObject = {
         name: part for name, part in call._asdict().items() if name not in WITHOUT_EFFECT
     }
-    parts |= {"model": identity, "messages": [dict(m) for m in call.messages], "sample": sample}
+    params = dict(call.params)
+    if params.get("temperature") == 0:
+        params.pop("seed", None)  # nothing is drawn, and every run has a seed of its own
+    parts |= {
+        "model": identity,
+        "messages": [dict(message) for message in call.messages],
+        "params": params,
+        "sample": sample,
+    }
     # Nothing is sorted: an answer has its fields in the order of the schema's properties.
     text = json.dumps(parts)
     return CacheKey(call.model.key, sha256(text.encode()).hexdigest())
