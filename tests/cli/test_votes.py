@@ -68,7 +68,7 @@ def test_a_baseline_is_taken_and_told_on_request(agent_lab: Run):
 
 def test_where_nobody_looks_on_the_baseline_is_told_in_one_line(agent_lab: Run):
     ran = agent_lab(*DEBATE, "--baseline")
-    assert ran.out == "6 times 7.\nANSWER: 42\n"
+    assert ran.out == "I count them.\nANSWER: 42\n"
     [line] = [line for line in ran.err.splitlines() if "baseline" in line]
     assert line.startswith("agent-lab: baseline · self_consistency on fake")
 

@@ -239,6 +239,7 @@ async def make_call(row: Row, way: Way, folder: Path) -> Call:
         "prompt": "What is six times seven?",
         "model_key": MODELS[row.wire],
         "strategy": way.strategy,
+        "cache": "off",
         "midstream": "restart" if way.restart else "fail",
         "constraints": {"latency_budget_s": budget},
     }

@@ -62,7 +62,8 @@ class World(NamedTuple):
         return asyncio.create_task(self.ask(wire, **fields))
 
     def request(self, wire: str, **fields: Any) -> dict[str, Any]:
-        return {"prompt": "?", "model_key": MODELS[wire], "strategy": "patient", **fields}
+        asked = {"prompt": "?", "model_key": MODELS[wire], "strategy": "patient"}
+        return {**asked, "cache": "off", **fields}  # equal questions are not asked once
 
     async def limiter(self, wire: str) -> LimiterStatus:
         return await self.gateway.targets.limiter(wire).status()
