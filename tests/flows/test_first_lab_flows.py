@@ -285,6 +285,7 @@ EVERYTHING: StateUpdate = {
     "issues": (Issue(id="C1", claim="It is wrong.", severity="high"),),
     "issue_floor": "high",
     "votes": {"a": (Vote(node="a", kind="free", tally=Tally(method="plurality")),)},
+    "answers": {"42": "It is 42."},
     "ballots": {"a": CastBallot(None, ("x",), "unreadable")},
     "flips": (Flip(member="a", round=1, from_key="40", to_key="41"),),
     "stops": {"a": "agreement"},

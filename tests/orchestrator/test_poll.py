@@ -108,7 +108,7 @@ def test_an_answer_that_its_author_has_given_up_still_has_a_text():
     state = said_in(drafted(a=42, b=41), "exchange", a=41, b=41)
     poll = poll_of(AFTER, council("ab"), state)
     assert by_id(poll) == {"41": ("a", "b")}
-    assert poll.text_of("42") == answering(42)
+    assert poll.text_of("42", {"42": answering(42)}) == answering(42)
 
 
 def test_draws_are_polled_as_far_as_they_were_asked():

@@ -97,6 +97,8 @@ class AgentState(TypedDict):
     """Least severity that counts as open in conditions, as the last critic or refiner has it."""
     votes: Annotated[dict[str, tuple[Vote, ...]], merged]
     """By node that counts: its counts, one for each pass."""
+    answers: Annotated[dict[str, str], merged]
+    """By key of an answer that was counted: the last text that gave it."""
     ballots: Annotated[dict[str, CastBallot], merged]
     """By node that votes: its last ballot."""
     flips: Annotated[tuple[Flip, ...], added]
@@ -127,6 +129,7 @@ class StateUpdate(TypedDict, total=False):
     issues: Ledger | LedgerEntry
     issue_floor: Severity
     votes: dict[str, tuple[Vote, ...]]
+    answers: dict[str, str]
     ballots: dict[str, CastBallot]
     flips: tuple[Flip, ...]
     stops: dict[str, str]
@@ -183,6 +186,7 @@ def new_state(
         issues=(),
         issue_floor="low",
         votes={},
+        answers={},
         ballots={},
         flips=(),
         history="",

@@ -18,7 +18,7 @@ from agent_lab.flows.flow_plan import FlowPlan
 from agent_lab.flows.graph_configs import Name
 from agent_lab.orchestrator.agent_state import AgentState
 from agent_lab.orchestrator.members import Said, members_of, said_by
-from agent_lab.orchestrator.prompts import fenced, wanted_kind
+from agent_lab.orchestrator.prompts import NOTHING_GIVEN, fenced, wanted_kind
 from agent_lab.orchestrator.run_context import RunContext
 
 WantedKind: TypeAlias = Literal[AnswerKind, "auto"]
@@ -101,12 +101,15 @@ class Poll(NamedTuple):
         """Whether equal answers are one."""
         return self.kind != "free"
 
-    def text_of(self, candidate: str) -> str:
-        """A text that gives an answer: one of the last, else one that a member has given up."""
-        if candidate in self.texts:
-            return without_reasons(self.texts[candidate])
-        given = (text for one in self.said for text in (one.text, one.before) if text is not None)
-        return without_reasons(next(t for t in given if self.read(t).key == candidate))
+    def text_of(self, candidate: str, earlier: Mapping[str, str] = NOTHING_GIVEN) -> str:
+        """A text that gives an answer.
+
+        Args:
+            candidate: The answer.
+            earlier: Texts of earlier rounds, for an answer that nobody gives any more.
+        """
+        text = self.texts[candidate] if candidate in self.texts else earlier[candidate]
+        return without_reasons(text)
 
     def authors(self) -> dict[str, tuple[str, ...]]:
         """By candidate: whose it is."""

@@ -296,8 +296,10 @@ def _update(config: NodeConfig, poll: Poll, vote: Vote, state: AgentState) -> St
         "stops": {config.id: vote.stops[0] if vote.stops else ""},
         "failures": {config.id: _failure(config.id, poll, tally)},
     }
+    if poll.is_keyed:
+        update["answers"] = dict(poll.texts)
     if winner is not None:
-        update["outputs"] = {config.id: poll.text_of(winner)}
+        update["outputs"] = {config.id: poll.text_of(winner, state["answers"])}
     return update
 
 
