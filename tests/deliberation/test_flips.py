@@ -14,6 +14,7 @@ from agent_lab.deliberation.flips import (
     SAYS_NOTHING,
     FlipPolicy,
     Statement,
+    is_only_reasons,
     read_flip,
     without_reasons,
 )
@@ -281,4 +282,7 @@ def test_an_answer_is_shown_without_the_lines_that_gave_its_reasons():
         "42 + 1 = 43\nANSWER: 43"
     )
     assert without_reasons('CHANGED "44": ANSWER: 43') == 'CHANGED "44": ANSWER: 43'
+    assert is_only_reasons('CHANGED "44": ANSWER: 43')
+    assert not is_only_reasons('CHANGED "44": 6*7 is 42\nANSWER: 43')
+    assert not is_only_reasons("")
     assert without_reasons("No reason.\nANSWER: 43") == "No reason.\nANSWER: 43"

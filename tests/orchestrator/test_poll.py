@@ -48,6 +48,8 @@ def test_equal_answers_are_one_candidate_whose_order_tells_nothing_of_their_numb
         (("ANSWER: 42", "Six times seven.\nANSWER: 42", f"{'So. ' * 50}\nANSWER: 42"), 1),
         # One that says which its answer is stands before one of which that is guessed.
         (("6 bags of 7 make 42 apples", "ANSWER: 42"), 1),
+        # One that is nothing but why it has changed is for the debate.
+        (("CHANGED, six times seven is 42. ANSWER: 42", "ANSWER: 42"), 1),
         # One that goes on behind its answer was cut, or rambles.
         (("ANSWER: 42\nNow the next task: how many", "ANSWER: **42**."), 1),
         (("ANSWER: 42\n\nShort.", "ANSWER: 42\n\nAs long as that."), 1),

@@ -172,6 +172,12 @@ def _stands(quote: str, place: str) -> bool:
     return len(quote) > 1 and says_where and find_quote(quote, place) is not None
 
 
+def is_only_reasons(text: str) -> bool:
+    """Whether a text has no lines but those that say why its answer has changed."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return bool(lines) and all(_CHANGED.match(line) for line in lines)
+
+
 def without_reasons(text: str) -> str:
     """An answer without the lines that say why it has changed; as it is if nothing else is there.
 

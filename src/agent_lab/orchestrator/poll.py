@@ -10,7 +10,7 @@ from agent_lab.contracts import Language
 from agent_lab.deliberation.answers.answer import Answer, AnswerKind
 from agent_lab.deliberation.answers.kinds import choice_labels
 from agent_lab.deliberation.answers.reading import read_answer
-from agent_lab.deliberation.flips import without_reasons
+from agent_lab.deliberation.flips import is_only_reasons, without_reasons
 from agent_lab.deliberation.presentation import Presentation, presented
 from agent_lab.deliberation.votes import Candidate
 from agent_lab.flows.catalogue import NodeOptions
@@ -207,7 +207,9 @@ def _text(candidate: Candidate, said: Sequence[Said], answers: Mapping[str, Answ
 
     def rambles(member: str) -> bool:
         answer, text = answers[member], texts[member].rstrip(CLOSING)
-        return answer.parsed_by == "last_number" or not text.endswith(answer.raw.rstrip(CLOSING))
+        if answer.parsed_by == "last_number" or is_only_reasons(text):
+            return True
+        return not text.endswith(answer.raw.rstrip(CLOSING))
 
     best = min(map(rambles, candidate.members))
     left = [member for member in candidate.members if rambles(member) == best]
