@@ -155,6 +155,7 @@ async def test_every_key_that_a_node_may_return_reaches_the_final_state():
         "issues": (Issue(id="C1", claim="wrong", severity="high"),),
         "issue_floor": "high",
         "votes": {"a": (Vote(node="a", kind="number", tally=Tally(method="plurality")),)},
+        "answers": {"42": "It is 42."},
         "ballots": {"a": CastBallot(Ballot(voter="a", choice="42"), ("42", "41"))},
         "flips": (Flip(member="a", round=1, from_key="41", to_key="42"),),
         "stops": {"a": "agreement"},
