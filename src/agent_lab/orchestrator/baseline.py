@@ -11,6 +11,7 @@ from dataclasses import replace
 from math import inf
 
 from agent_lab.contracts import BESIDE, Turn
+from agent_lab.contracts.baseline import Baseline
 from agent_lab.deliberation.answers.reading import read_answer
 from agent_lab.errors import AgentLabError
 from agent_lab.flows.flow_plan import FlowPlan
@@ -47,7 +48,7 @@ async def with_baseline(
     tokens = sum(turn.prompt_tokens + turn.completion_tokens for turn in spent)
     if not tokens:  # of a limit, 0 would say that there is none
         nothing = "No tokens were counted that votes could take."
-        return outcome._replace(baseline={"flow": FLOW, "model": model, "error": nothing})
+        return _compared(outcome, Baseline(flow=FLOW, model=model, error=nothing))
     wish = str(plan.values.get(ANSWER_INPUT, "auto"))
     inputs = {"samples": MOST_SAMPLES - 1, "tokens": tokens, "stop": "none", "answer": wish}
     alone = replace(
@@ -58,25 +59,28 @@ async def with_baseline(
     try:
         votes = await subflows.run_subflow(FLOW, inputs, outcome.state, alone)
     except AgentLabError as error:
-        return outcome._replace(baseline={"flow": FLOW, "model": model, "error": error.message})
+        return _compared(outcome, Baseline(flow=FLOW, model=model, error=error.message))
     taken = [turn for turn in run.recorder.turns if turn.path.startswith(PREFIX)]
-    return outcome._replace(
-        baseline={
-            "flow": FLOW,
-            "model": model,
-            "why_this_model": why,
-            "output": votes.output,
-            "winner": votes.outputs.get("winner"),
-            "agrees": _agree(outcome, votes, wish, outcome.state),
-            "samples": votes.outputs.get("samples"),
-            "stop_reason": votes.stop_reason,
-            "degraded": list(votes.degraded),
-            "error": None if votes.error is None else votes.error.message,
-            "usage": total_usage(taken).model_dump(),
-            "run_usage": total_usage(spent).model_dump(),
-            "lift": None,
-        }
+    samples = votes.outputs.get("samples")
+    found = Baseline(
+        flow=FLOW,
+        model=model,
+        why_this_model=why,
+        output=votes.output,
+        winner=votes.outputs.get("winner"),
+        agrees=_agree(outcome, votes, wish, outcome.state),
+        samples=samples if isinstance(samples, int) else None,
+        stop_reason=votes.stop_reason,
+        degraded=votes.degraded,
+        error=None if votes.error is None else votes.error.message,
+        usage=total_usage(taken),
+        run_usage=total_usage(spent),
     )
+    return _compared(outcome, found)
+
+
+def _compared(outcome: FlowOutcome, baseline: Baseline) -> FlowOutcome:
+    return outcome._replace(baseline=baseline.model_dump(mode="json"))
 
 
 def best_member(turns: Sequence[Turn], known: Mapping[str, KnownModel]) -> tuple[str, str]:

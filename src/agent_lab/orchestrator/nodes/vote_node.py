@@ -147,9 +147,10 @@ class _Count:
         poll = self._poll
         if not counts_answers(self._method, poll.kind):
             return self._of_ballots()
-        tally = self._tally_of(poll.positions)
         decision = None
-        if self._earlier:
+        if not self._earlier:
+            tally = self._tally_of(poll.positions)
+        else:
             rounds = _rounds(self._earlier)
             rounds.append(Round(round=self._round, positions=poll.positions))
             decision = decide(rounds, self._state["flips"], lambda p: self._tally_of(p).winner)
