@@ -70,6 +70,11 @@ def test_texts_are_candidates_of_their_authors_even_where_they_are_the_same():
     assert by_id(poll) == {"a": ("a",), "b": ("b",), "c": ("c",)}
 
 
+def test_a_text_is_known_by_how_its_answer_begins_not_by_why_it_has_changed():
+    poll = polled(drafted(SLOGAN, a='CHANGED "Warm": bland.\n\nBread.', b="CHANGED"), "ab")
+    assert [candidate.display for candidate in poll.candidates] == ["Bread.", "CHANGED"]
+
+
 def test_who_failed_or_cannot_be_read_is_eligible_and_no_candidate():
     poll = polled(drafted(a=42, b=None, c="no idea"))
     assert by_id(poll) == {"42": ("a",)}

@@ -26,8 +26,6 @@ ASKED = "asked"
 """The value of a node that draws several answers: how many draws it has asked for."""
 DEFAULT_SAMPLES = 5
 """How many draws such a node makes at the most, where it does not say."""
-
-
 LONGEST_LINE = 80
 """Characters of a text that stand for it."""
 CLOSING = " \t\r\n.*_`)}]$\\"
@@ -186,7 +184,7 @@ def _keyed(answers: Mapping[str, Answer]) -> tuple[Candidate, ...]:
 
 def _free(answers: Mapping[str, Answer]) -> tuple[Candidate, ...]:
     return tuple(
-        Candidate(id=member, display=_first_line(answer.raw), members=(member,))
+        Candidate(id=member, display=_first_line(without_reasons(answer.raw)), members=(member,))
         for member, answer in answers.items()
     )
 
